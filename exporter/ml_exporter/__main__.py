@@ -1,0 +1,177 @@
+"""The command line. Exit codes: 0 done, 1 it could not be done, 2 the configuration or the command is wrong."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from ml_exporter import __version__
+from ml_exporter.config import Config, from_data, load
+from ml_exporter.errors import ConfigError, MlExporterError
+
+_EXAMPLES = """examples:
+  ml-exporter run --mlflow http://mlflow:5000       watch one MLflow, nothing to configure
+  ml-exporter run --config ml-exporter.yaml         the real thing
+  ml-exporter check --config ml-exporter.yaml       is the file right, and does every source answer?
+  ml-exporter render --config ml-exporter.yaml --output /etc/ml-exporter
+                                                    rules, dashboards, routing
+  ml-exporter apply --config ml-exporter.yaml       after an edit: render, and let every part reload
+  ml-exporter metrics                               every metric with its labels
+  ml-exporter demo                                  the whole stack on this machine, with pipelines that really fail
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command; the exit code."""
+    arguments = _parser().parse_args(argv)
+    command: Callable[[argparse.Namespace], int] = arguments.command
+    try:
+        return command(arguments)
+    except ConfigError as error:
+        print(f"ml-exporter: {error}", file=sys.stderr)
+        return 2
+    except MlExporterError as error:
+        print(f"ml-exporter: {error}", file=sys.stderr)
+        return 1
+    except BrokenPipeError:
+        # The reader of our output (head, less) has gone: that is no error of ours.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="ml-exporter",
+        description="Watch machine-learning pipelines with Prometheus.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"ml-exporter {__version__}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    def command(name: str, function: Callable[[argparse.Namespace], int], text: str) -> argparse.ArgumentParser:
+        sub = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
+        sub.set_defaults(command=function)
+        return sub
+
+    run = command("run", _run, "poll the sources and serve /metrics")
+    _configured(run)
+    run.add_argument("--listen", metavar="HOST:PORT", help="address to serve on, instead of server.listen")
+    run.add_argument("--state", metavar="FILE", help="state file, instead of state")
+    run.add_argument("--log-format", choices=("logfmt", "json"), default="logfmt")
+    run.add_argument("--log-level", choices=("debug", "info", "warning", "error"), default="info")
+
+    check = command("check", _check, "check the configuration and ask every source once")
+    _configured(check)
+    check.add_argument("--offline", action="store_true", help="check the file only, ask nobody")
+
+    render = command("render", _render, "write rules, dashboards and routing")
+    _configured(render)
+    render.add_argument("--output", type=Path, metavar="DIR", required=True)
+    render.add_argument("--format", choices=("files", "kubernetes"), default="files")
+
+    apply = command("apply", _apply, "render, then let exporter, Prometheus and Alertmanager reload")
+    _configured(apply)
+    apply.add_argument("--output", type=Path, metavar="DIR", help="instead of stack.output")
+
+    metrics = command("metrics", _metrics, "list every metric with its type, labels and help")
+    metrics.add_argument("--format", choices=("table", "markdown", "json"), default="table")
+
+    demo = command(
+        "demo", _demo, "run the whole stack on this machine, with pipelines that really train and really fail"
+    )
+    demo.add_argument("rest", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
+    return parser
+
+
+def _configured(parser: argparse.ArgumentParser) -> None:
+    which = parser.add_mutually_exclusive_group(required=True)
+    which.add_argument("--config", type=Path, metavar="FILE", help="configuration file (YAML)")
+    which.add_argument("--mlflow", metavar="URL", help="one MLflow and no configuration file")
+
+
+def _loader(arguments: argparse.Namespace) -> Callable[[], Config]:
+    """How the configuration is read, now and at every reload; options given on the command line stay on top."""
+
+    def read() -> Config:
+        if arguments.config:
+            config = load(arguments.config)
+        else:
+            config = from_data({"sources": [{"name": "mlflow", "kind": "mlflow", "url": arguments.mlflow}]})
+        return _overridden(config, arguments)
+
+    return read
+
+
+def _overridden(config: Config, arguments: argparse.Namespace) -> Config:
+    import dataclasses
+
+    if getattr(arguments, "listen", None):
+        config = dataclasses.replace(config, server=dataclasses.replace(config.server, listen=arguments.listen))
+    if getattr(arguments, "state", None):
+        config = dataclasses.replace(config, state=arguments.state)
+    return config
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    import asyncio
+
+    from ml_exporter import logs
+    from ml_exporter.app import App
+
+    logs.configure(arguments.log_format, arguments.log_level)
+
+    async def serve() -> None:
+        await App(_loader(arguments)).run()
+
+    asyncio.run(serve())
+    return 0
+
+
+def _check(arguments: argparse.Namespace) -> int:
+    from ml_exporter.check import check
+
+    config = _loader(arguments)()
+    print(f"configuration: ok ({len(config.sources)} sources, {len(config.services)} services, hash {config.hash})")
+    return 0 if arguments.offline or check(config, print) else 1
+
+
+def _render(arguments: argparse.Namespace) -> int:
+    from ml_exporter.render import render
+
+    files = render(_loader(arguments)(), arguments.output, arguments.format)
+    for file in files:
+        print(file)
+    return 0
+
+
+def _apply(arguments: argparse.Namespace) -> int:
+    from ml_exporter.apply import apply
+
+    config = _loader(arguments)()
+    output = arguments.output or (Path(config.stack.output) if config.stack.output else None)
+    if output is None:
+        raise ConfigError("stack.output: missing; say where to render to, there or by --output")
+    return 0 if apply(config, output, print) else 1
+
+
+def _metrics(arguments: argparse.Namespace) -> int:
+    from ml_exporter import reference
+
+    print({"table": reference.table, "markdown": reference.markdown, "json": reference.as_json}[arguments.format]())
+    return 0
+
+
+def _demo(arguments: argparse.Namespace) -> int:
+    try:
+        from ml_exporter.demo import main as demo
+    except ImportError as error:
+        raise ConfigError(f"the demo needs more: pip install 'ml-exporter[demo]' ({error})") from error
+    return int(demo(arguments.rest))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,223 @@
+"""Composition: configuration + state + one poller per source + the web surface. Open this first."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import dataclasses
+import logging
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from ml_exporter import __version__, discovery
+from ml_exporter.config import Config, ConfiguredSource
+from ml_exporter.errors import ConfigError, MlExporterError
+from ml_exporter.exposition import Exposition, render_group
+from ml_exporter.http import Client, HttpSettings
+from ml_exporter.model import Pipeline, Sample
+from ml_exporter.poller import Poller
+from ml_exporter.store import Store
+from ml_exporter.web.app import application
+from ml_exporter.web.backend import SourceView
+from ml_exporter.web.server import serve
+from ml_exporter.web.toolkit import load as load_web_config
+
+log = logging.getLogger(__name__)
+
+
+@dataclasses.dataclass(slots=True)
+class Running:
+    """A poller at work."""
+
+    poller: Poller
+    client: Client
+    task: asyncio.Task[None]
+
+
+class App:
+    """The exporter as one object; it is also what the web surface asks. `load` gives the configuration anew."""
+
+    def __init__(self, load: Callable[[], Config], clock: Callable[[], float] = time.time) -> None:
+        self.load, self.clock = load, clock
+        self.config = load()
+        self.exposition = Exposition()
+        self.store = Store(Path(self.config.state))
+        self.version = __version__
+        self._running: dict[str, Running] = {}
+        self._reloading = asyncio.Lock()
+        self._accepted_at, self._accepted = clock(), True
+        self._ready = False
+
+    @property
+    def config_hash(self) -> str:
+        return self.config.hash
+
+    # Life
+
+    async def run(self, ready: Callable[[str], None] = lambda address: None) -> None:
+        """Serve and poll until SIGTERM or SIGINT; SIGHUP reloads. `ready` is told the address."""
+        stop = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, stop.set)
+        reloads: set[asyncio.Task[str | None]] = set()
+        loop.add_signal_handler(signal.SIGHUP, lambda: reloads.add(asyncio.ensure_future(self.reload())))
+        self._show_own()
+        web_config = self.config.server.web_config
+        server = await serve(
+            application(self), self.config.server.listen, load_web_config(Path(web_config)) if web_config else None
+        )
+        self._server = server
+        try:
+            await self._start_all(self.config)
+            self._ready = True
+            ready(server.address)
+            await stop.wait()
+            log.info("stopping")
+        finally:
+            self._ready = False
+            await self._stop(*self._running)
+            await server.stop()
+            self.store.close()
+
+    async def _start_all(self, config: Config) -> None:
+        for configured in config.sources:
+            await self._start(configured, config)
+
+    async def _start(self, configured: ConfiguredSource, config: Config) -> None:
+        name = configured.common.name
+        source = discovery.create(configured.common.kind, name, configured.options, configured.common.url)
+        client = Client(settings_of(configured))
+        poller = Poller(configured, config, source, client, self.store, self.exposition, self.clock)
+        await asyncio.to_thread(poller.restore)
+        self._running[name] = Running(poller, client, asyncio.create_task(poller.run(), name=name))
+        log.info("source started", extra={"source": name, "kind": configured.common.kind, "url": configured.common.url})
+
+    async def _stop(self, *names: str) -> None:
+        stopping = [self._running.pop(name) for name in names]
+        for running in stopping:
+            running.task.cancel()
+        for running in stopping:
+            with contextlib.suppress(asyncio.CancelledError):
+                await running.task
+            await running.client.close()
+
+    # Reload
+
+    async def reload(self) -> str | None:
+        """Take a new configuration; None if it was accepted, else why not (the old one keeps running)."""
+        async with self._reloading:
+            try:
+                config = await asyncio.to_thread(self.load)
+                self._check_fixed(config)
+                self._server.reload()
+            except MlExporterError as error:
+                self._accepted = False
+                self._show_own()
+                log.error("reload refused, the old configuration keeps running", extra={"error": str(error)})
+                return str(error)
+            await self._replace(config)
+            self._accepted, self._accepted_at = True, self.clock()
+            self._show_own()
+            log.info("configuration reloaded", extra={"hash": config.hash})
+            return None
+
+    def _check_fixed(self, config: Config) -> None:
+        for key, old, new in (
+            ("state", self.config.state, config.state),
+            ("server.listen", self.config.server.listen, config.server.listen),
+            ("server.web_config", self.config.server.web_config, config.server.web_config),
+        ):
+            if old != new:
+                raise ConfigError(f"{key}: changed from '{old}' to '{new}'; this needs a restart, not a reload")
+
+    async def _replace(self, config: Config) -> None:
+        """Restart what changed; sources that stay as they are go on undisturbed."""
+        wanted = {source.common.name: source for source in config.sources}
+        same_services = config.services == self.config.services
+        keep = {
+            name
+            for name, running in self._running.items()
+            if same_services and wanted.get(name) == running.poller.configured
+        }
+        gone = [name for name in self._running if name not in keep]
+        await self._stop(*gone)
+        for name in gone:
+            if name not in wanted:
+                self.exposition.remove(name)
+                self.exposition.remove(f"source {name}")
+        for name in keep:
+            self._running[name].poller.config = config
+        for name, configured in wanted.items():
+            if name not in keep:
+                await self._start(configured, config)
+        self.config = config
+
+    def _show_own(self) -> None:
+        own = (
+            Sample("ml_exporter_build_info", (__version__,), 1),
+            Sample("ml_exporter_config_info", (self.config.hash,), 1),
+            Sample("ml_exporter_config_last_reload_successful", (), int(self._accepted)),
+            Sample("ml_exporter_config_last_reload_success_timestamp_seconds", (), self._accepted_at),
+            Sample("ml_exporter_state_kept_aside", (), self.store.kept_aside()),
+        )
+        self.exposition.update("exporter", {"own": render_group(own, {})})
+        self.exposition.publish()
+
+    # What the web surface asks
+
+    async def metrics(self, openmetrics: bool, gzip: bool) -> tuple[bytes, bytes]:
+        """A scrape, in two parts."""
+        return await asyncio.to_thread(self.exposition.scrape, openmetrics=openmetrics, gzip=gzip)
+
+    def ready(self) -> tuple[bool, str]:
+        return (True, "ready") if self._ready else (False, "starting or stopping")
+
+    def sources(self) -> list[SourceView]:
+        return [_view(running.poller) for running in self._running.values()]
+
+    def debug(self, name: str) -> dict[str, Any] | None:
+        """What the last poll of a source asked and got."""
+        running = self._running.get(name)
+        if running is None:
+            return None
+        return {
+            "source": dataclasses.asdict(_view(running.poller)),
+            "cursor": running.poller.cursor,
+            "calls": [dataclasses.asdict(exchange) for exchange in running.client.trace],
+        }
+
+    def last_failed_url(self, source: str, pipeline: str) -> str | None:
+        """The page of a pipeline's last failed run in its backend."""
+        running = self._running.get(source)
+        state = running.poller.ledger.pipelines.get(pipeline) if running else None
+        run_id = state.last_failed_id() if state else None
+        if running is None or state is None or run_id is None:
+            return None
+        return running.poller.source.run_url(Pipeline(source, pipeline), state.id, run_id)
+
+
+def settings_of(configured: ConfiguredSource) -> HttpSettings:
+    """How the backend of a configured source is reached."""
+    names = {field.name for field in dataclasses.fields(HttpSettings)} - {"timeout"}
+    common = {name: getattr(configured.common, name) for name in names}
+    return HttpSettings(timeout=configured.timeout, **common)
+
+
+def _view(poller: Poller) -> SourceView:
+    health, source = poller.health, poller.ledger.source
+    state = "up" if health.up else "down" if health.failures else "starting"
+    return SourceView(
+        name=poller.name,
+        kind=poller.configured.common.kind,
+        url=poller.configured.common.url,
+        state=state,
+        last_success=source.last_success_at,
+        last_error=health.last_error,
+        backfill_progress=source.progress,
+        series=health.series,
+        pipelines=sum(1 for state in poller.ledger.pipelines.values() if state.gone_at is None),
+    )

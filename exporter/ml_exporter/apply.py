@@ -1,0 +1,65 @@
+"""`apply`: after an edit, render and let every running part read it again."""
+
+from __future__ import annotations
+
+import base64
+import ssl
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+
+from ml_exporter.config import Config
+from ml_exporter.errors import ConfigError
+from ml_exporter.render import render
+
+TIMEOUT = 30.0
+"""Seconds for one part to reload; Prometheus reads large rule files slowly."""
+
+
+def apply(config: Config, output: Path, say: Callable[[str], None]) -> bool:
+    """Render into `output`, then reload exporter, Prometheus and Alertmanager. True if all of them did.
+
+    Raises `RenderError` before anything running is touched.
+    """
+    files = render(config, output)
+    say(f"rendered {len(files)} files into {output} (configuration {config.hash})")
+    stack = config.stack
+    parts = (
+        ("exporter", stack.exporter_url),
+        ("prometheus", stack.prometheus_url),
+        ("alertmanager", stack.alertmanager_url),
+    )
+    results = [_reload(name, url, config, say) for name, url in parts]
+    return all(results)
+
+
+def _reload(name: str, url: str, config: Config, say: Callable[[str], None]) -> bool:
+    request = urllib.request.Request(f"{url}/-/reload", method="POST")  # noqa: S310 — the scheme is checked by config
+    context = None
+    if name == "exporter":
+        _authenticate(request, config)
+        if config.stack.exporter_ca_file:
+            context = ssl.create_default_context(cafile=config.stack.exporter_ca_file)
+    try:
+        with urllib.request.urlopen(request, timeout=TIMEOUT, context=context):  # noqa: S310 — as above
+            say(f"{name}: reloaded ({url})")
+            return True
+    except urllib.error.HTTPError as error:
+        text = " ".join(error.read(2000).decode("utf-8", "replace").split())
+        say(f"{name}: refused with {error.code}: {text} ({url}/-/reload)")
+    except OSError as error:
+        say(f"{name}: not reached at {url}: {error}; is it running, and is stack.{name}_url right?")
+    return False
+
+
+def _authenticate(request: urllib.request.Request, config: Config) -> None:
+    stack = config.stack
+    if not stack.exporter_username:
+        return
+    try:
+        password = Path(stack.exporter_password_file or "").read_text(encoding="utf-8").strip()
+    except OSError as error:
+        raise ConfigError(f"stack.exporter_password_file: cannot be read: {error}") from error
+    token = base64.b64encode(f"{stack.exporter_username}:{password}".encode()).decode()
+    request.add_header("Authorization", f"Basic {token}")

@@ -1,0 +1,233 @@
+"""Every metric once: name, type, labels, help. Reaches Jsonnet and the documentation as data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Literal
+
+from ml_exporter.errors import Reason
+from ml_exporter.model import ACTIVE, TERMINAL
+
+Type = Literal["gauge", "counter", "histogram"]
+
+RUN_DURATION_BUCKETS = (10.0, 60.0, 300.0, 900.0, 3600.0, 10800.0, 21600.0, 43200.0, 86400.0)
+POLL_DURATION_BUCKETS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+
+
+class Shed(IntEnum):
+    """What goes first over the series limit. States and last-success times have none: they stay."""
+
+    TASKS = 1
+    TRAINING_METRICS = 2
+    HISTOGRAMS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """A metric family. `labels` are all its labels, in the order they are written."""
+
+    name: str
+    type: Type
+    labels: tuple[str, ...]
+    help: str
+    shed: Shed | None = None
+    buckets: tuple[float, ...] = ()
+    """Upper bounds of a histogram, without +Inf."""
+
+    @property
+    def own_labels(self) -> tuple[str, ...]:
+        """The labels that a sample gives; `source` and `ml_service` are added when it is rendered."""
+        return tuple(label for label in self.labels if label not in ("source", "ml_service"))
+
+
+_PIPELINE = ("source", "ml_service", "pipeline")
+_MODEL = ("source", "ml_service", "model")
+_VERSION = (*_MODEL, "version")
+_SOURCE = ("source",)
+
+_T = Shed.TRAINING_METRICS
+
+
+def _gauge(name: str, labels: tuple[str, ...], text: str, shed: Shed | None = None) -> Family:
+    return Family(name, "gauge", labels, text, shed)
+
+
+def _counter(name: str, labels: tuple[str, ...], text: str) -> Family:
+    return Family(name, "counter", labels, text)
+
+
+def _histogram(
+    name: str, labels: tuple[str, ...], text: str, buckets: tuple[float, ...], shed: Shed | None = None
+) -> Family:
+    return Family(name, "histogram", labels, text, shed, buckets)
+
+
+FAMILIES: tuple[Family, ...] = (
+    # Runs and pipelines
+    _counter(
+        "ml_runs_finished_total",
+        (*_PIPELINE, "state"),
+        "Runs that reached a terminal state, each counted once, at its first one. Survives restarts; "
+        "appears when the pipeline's history has been read.",
+    ),
+    _gauge("ml_runs_active", (*_PIPELINE, "state"), "Runs that are queued or running now."),
+    _histogram(
+        "ml_run_duration_seconds",
+        _PIPELINE,
+        "Duration of succeeded runs, from start to end.",
+        RUN_DURATION_BUCKETS,
+        Shed.HISTOGRAMS,
+    ),
+    _gauge(
+        "ml_run_last_finished_timestamp_seconds",
+        (*_PIPELINE, "state"),
+        "When the last run that ended in this state ended, by the backend's clock; absent if there was none.",
+    ),
+    _gauge("ml_run_last_duration_seconds", _PIPELINE, "Duration of the last succeeded run."),
+    _gauge(
+        "ml_run_typical_duration_seconds",
+        _PIPELINE,
+        "Median duration of the last 20 successes; absent below 5 of them.",
+    ),
+    _gauge(
+        "ml_run_oldest_active_timestamp_seconds",
+        (*_PIPELINE, "state"),
+        "When the oldest run that is queued or running now entered that state. Runs already active when the "
+        "pipeline was first read are counted in ml_runs_active but left out here.",
+    ),
+    _gauge(
+        "ml_pipeline_first_seen_timestamp_seconds",
+        _PIPELINE,
+        "When this exporter first knew of the pipeline; what happened before it is history and alerts nobody.",
+    ),
+    _gauge(
+        "ml_pipeline_cycle_seconds",
+        _PIPELINE,
+        "How often the pipeline is expected to succeed, from `every:` in the configuration.",
+    ),
+    _gauge(
+        "ml_pipeline_next_due_timestamp_seconds",
+        _PIPELINE,
+        "When the next success is due: the last success, or the first sight of the pipeline, plus its cycle.",
+    ),
+    _gauge(
+        "ml_pipeline_consecutive_failures",
+        _PIPELINE,
+        "Runs that failed or timed out since the last success (cancelled runs are left out); stops at 50.",
+    ),
+    # Training
+    _gauge(
+        "ml_training_metric",
+        (*_PIPELINE, "metric"),
+        "Last value of an allow-listed training metric in the last succeeded run.",
+        _T,
+    ),
+    _gauge(
+        "ml_training_metric_baseline",
+        (*_PIPELINE, "metric"),
+        "Median of the metric over up to 20 successes before the last one; absent below 5 of them.",
+        _T,
+    ),
+    _gauge(
+        "ml_training_metric_degradation_ratio",
+        (*_PIPELINE, "metric"),
+        "How much worse the last success is than the baseline, divided by |baseline|; positive is worse.",
+        _T,
+    ),
+    _gauge(
+        "ml_training_utilization_ratio",
+        (*_PIPELINE, "resource"),
+        "Mean utilization of a resource over the active runs that report it, 0 to 1.",
+        _T,
+    ),
+    # Models
+    _gauge("ml_model_versions", (*_MODEL, "status"), "Versions of a registered model."),
+    _gauge("ml_model_alias_info", (*_MODEL, "alias", "version"), "1 for the version that an alias points at."),
+    _gauge(
+        "ml_model_alias_changed_timestamp_seconds",
+        (*_MODEL, "alias"),
+        "When this exporter saw the alias move; absent until it has moved once.",
+    ),
+    _gauge(
+        "ml_model_version_created_timestamp_seconds",
+        _VERSION,
+        "When the version was registered (aliased versions and the newest one only).",
+    ),
+    _gauge(
+        "ml_model_version_info",
+        (*_VERSION, "pipeline", "dataset", "digest"),
+        "1, with the pipeline that trained the version and the data set it was trained on.",
+    ),
+    _gauge(
+        "ml_model_metric",
+        (*_VERSION, "metric", "dataset"),
+        "Quality of a version; dataset is empty for the figure of its training run.",
+        _T,
+    ),
+    _gauge(
+        "ml_model_metric_baseline",
+        (*_VERSION, "metric"),
+        "Median of the metric over up to 20 successes before the run that trained the version; fixed when the "
+        "version is first seen, absent below 5 of them.",
+        _T,
+    ),
+    _gauge(
+        "ml_model_metric_degradation_ratio",
+        (*_VERSION, "metric", "dataset"),
+        "How much worse the version is than its baseline, divided by |baseline|; positive is worse.",
+        _T,
+    ),
+    # Sources
+    _gauge("ml_source_info", (*_SOURCE, "kind"), "1 for every configured source."),
+    _gauge("ml_source_up", _SOURCE, "1 if the last poll succeeded, 0 if it failed or none has ended yet."),
+    _gauge(
+        "ml_source_last_success_timestamp_seconds",
+        _SOURCE,
+        "When the last successful poll ended; the source's series are as old as this.",
+    ),
+    _gauge("ml_source_interval_seconds", _SOURCE, "Configured time between polls; staleness is judged against it."),
+    _gauge("ml_source_backfill_complete", _SOURCE, "1 when the whole history has been read once."),
+    _gauge("ml_source_backfill_progress_ratio", _SOURCE, "Share of the history that has been read, 0 to 1."),
+    _counter(
+        "ml_source_polls_total",
+        (*_SOURCE, "outcome", "reason"),
+        "Polls by outcome (ok, failed); reason is none for ok.",
+    ),
+    _histogram(
+        "ml_source_poll_duration_seconds", _SOURCE, "Duration of polls, failed ones too.", POLL_DURATION_BUCKETS
+    ),
+    _counter("ml_source_requests_total", _SOURCE, "HTTP requests sent to the backend, retries too."),
+    _counter("ml_source_response_bytes_total", _SOURCE, "Bytes of body received from the backend."),
+    _gauge("ml_source_series", _SOURCE, "Series exposed for the source."),
+    _gauge("ml_source_series_limit", _SOURCE, "Configured limit of series for the source."),
+    _counter(
+        "ml_source_series_dropped_total",
+        (*_SOURCE, "family"),
+        "Series left out of a published snapshot because of the limit.",
+    ),
+    # The exporter itself
+    _gauge("ml_exporter_build_info", ("version",), "1, with the version of ml-exporter."),
+    _gauge("ml_exporter_config_info", ("hash",), "1, with the hash of the running configuration."),
+    _gauge("ml_exporter_config_last_reload_successful", (), "1 if the last reload was accepted."),
+    _gauge(
+        "ml_exporter_config_last_reload_success_timestamp_seconds",
+        (),
+        "When a configuration was last accepted.",
+    ),
+    _gauge(
+        "ml_exporter_state_kept_aside",
+        (),
+        "Unreadable state files that were kept beside the current one; remove them to clear it.",
+    ),
+)
+
+BY_NAME: dict[str, Family] = {family.name: family for family in FAMILIES}
+
+LABEL_VALUES: dict[str, tuple[str, ...]] = {
+    "outcome": ("ok", "failed"),
+    "reason": ("none", *(str(reason) for reason in Reason)),
+    "active_state": tuple(str(state) for state in ACTIVE),
+    "terminal_state": tuple(str(state) for state in TERMINAL),
+}
+"""Label values that are fixed sets, for rules, dashboards and documentation."""

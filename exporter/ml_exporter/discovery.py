@@ -1,0 +1,34 @@
+"""A file in `sources/` is a kind: it has an `Options` dataclass and `create(name, options, url) -> Source`."""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import pkgutil
+from types import ModuleType
+from typing import Any
+
+from ml_exporter import sources
+from ml_exporter.ports import Source
+
+
+@functools.cache
+def kinds() -> tuple[str, ...]:
+    """The kinds of source there are, in order."""
+    return tuple(sorted(module.name for module in pkgutil.iter_modules(sources.__path__)))
+
+
+@functools.cache
+def _module(kind: str) -> ModuleType:
+    return importlib.import_module(f"{sources.__name__}.{kind}")
+
+
+def options_of(kind: str) -> Any:
+    """The dataclass of the options that a kind takes beside the common ones."""
+    return _module(kind).Options
+
+
+def create(kind: str, name: str, options: Any, url: str) -> Source:
+    """A source of the given kind."""
+    source: Source = _module(kind).create(name, options, url)
+    return source

@@ -1,0 +1,212 @@
+"""Samples → bytes. What a scrape gets is joined and compressed beforehand, so a scrape costs a copy.
+
+A group (a pipeline, a model, a source's own series) is rendered when it changes; a page joins the groups of a source
+by family; a scrape joins the pages. The only importer of prometheus_client: its collectors tell of our own process.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+import time
+import zlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
+from prometheus_client.exposition import generate_latest as text_of
+from prometheus_client.openmetrics.exposition import generate_latest as openmetrics_of
+
+from ml_exporter.catalog import BY_NAME, FAMILIES, Family
+from ml_exporter.model import HistogramSample, Sample
+
+MAX_LABEL = 200
+"""Characters of a label value; a longer one is cut and ends in a hash, so that two stay two."""
+
+WARM = 120.0
+"""Seconds that a format is prepared ahead after it was last asked for."""
+
+Piece: TypeAlias = tuple[bytes, int]
+"""Lines of one family in one group, and how many series they are."""
+Group: TypeAlias = Mapping[str, Piece]
+
+
+def render_group(samples: Iterable[Sample | HistogramSample], fixed: Mapping[str, str]) -> Group:
+    """Render the samples of one group; `fixed` gives the labels they share, such as source and ml_service."""
+    lines: dict[str, list[str]] = {}
+    series: dict[str, int] = {}
+    heads: dict[tuple[str, ...], str] = {}
+    for sample in samples:
+        family = BY_NAME[sample.family]
+        head = heads.get(family.labels)
+        if head is None:
+            shared = (f'{label}="{_escape(fixed[label])}"' for label in family.labels if label in fixed)
+            head = heads[family.labels] = ",".join(shared)
+        own = (label for label in family.labels if label not in fixed)
+        pairs = ",".join(f'{label}="{_escape(value)}"' for label, value in zip(own, sample.labels, strict=True))
+        labels = f"{head},{pairs}" if head and pairs else head or pairs
+        new = _lines(family, sample, labels)
+        lines.setdefault(family.name, []).extend(new)
+        series[family.name] = series.get(family.name, 0) + len(new)
+    return {name: (("\n".join(text) + "\n").encode("utf-8", "replace"), series[name]) for name, text in lines.items()}
+
+
+def _lines(family: Family, sample: Sample | HistogramSample, labels: str) -> list[str]:
+    name = family.name
+    if isinstance(sample, Sample):
+        return [f"{name}{{{labels}}} {_number(sample.value)}" if labels else f"{name} {_number(sample.value)}"]
+    comma = "," if labels else ""
+    result, cumulative = [], 0
+    for bound, count in zip((*family.buckets, float("inf")), sample.counts, strict=True):
+        cumulative += count
+        result.append(f'{name}_bucket{{{labels}{comma}le="{_bound(bound)}"}} {cumulative}')
+    wrapped = f"{{{labels}}}" if labels else ""
+    result.append(f"{name}_count{wrapped} {cumulative}")
+    result.append(f"{name}_sum{wrapped} {_number(sample.total)}")
+    return result
+
+
+def _escape(value: str) -> str:
+    if len(value) > MAX_LABEL:
+        value = f"{value[: MAX_LABEL - 10]}…{hashlib.sha256(value.encode('utf-8', 'replace')).hexdigest()[:8]}"
+    if "\\" in value or '"' in value or "\n" in value:
+        value = value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+    return value
+
+
+def _number(value: float) -> str:
+    if value != value:
+        return "NaN"
+    if value in (float("inf"), float("-inf")):
+        return "+Inf" if value > 0 else "-Inf"
+    return str(int(value)) if value == int(value) and abs(value) < 1e15 else repr(value)
+
+
+def _bound(value: float) -> str:
+    # OpenMetrics wants canonical floats here: 10.0, not 10.
+    return "+Inf" if value == float("inf") else repr(value)
+
+
+@dataclass(slots=True)
+class Page:
+    """The groups of one source, and what of them is shown under the series limit."""
+
+    limit: int | None = None
+    groups: dict[str, Group] = field(default_factory=dict)
+    bodies: dict[str, bytes] = field(default_factory=dict)
+    """Family → its lines, all groups joined; families left out have none."""
+    counts: dict[str, int] = field(default_factory=dict)
+    """Family → series, left out or not."""
+    dropped: dict[str, int] = field(default_factory=dict)
+    """Family → series left out because of the limit."""
+
+    @property
+    def series(self) -> int:
+        """Series shown."""
+        return sum(self.counts.values()) - sum(self.dropped.values())
+
+    def update(self, changed: Mapping[str, Group | None]) -> None:
+        """Replace, add or (None) remove groups, and join anew the families that they touch."""
+        stale: set[str] = set()
+        for key, group in changed.items():
+            for name, (_, series) in self.groups.pop(key, {}).items():
+                self.counts[name] -= series
+                stale.add(name)
+            if group is not None:
+                self.groups[key] = group
+            for name, (_, series) in (group or {}).items():
+                self.counts[name] = self.counts.get(name, 0) + series
+                stale.add(name)
+        before, self.dropped = self.dropped, self._over_limit()
+        for name in stale.union(before, self.dropped):
+            shown = name not in self.dropped
+            body = b"".join(group[name][0] for group in self.groups.values() if name in group) if shown else b""
+            self.bodies.pop(name, None)
+            if body:
+                self.bodies[name] = body
+
+    def _over_limit(self) -> dict[str, int]:
+        """Whole families to leave out, in the catalogue's order of shedding, until the rest fits."""
+        total, dropped = sum(self.counts.values()), {}
+        for family in SHEDDABLE if self.limit else ():
+            if total > (self.limit or 0) and self.counts.get(family.name):
+                dropped[family.name] = self.counts[family.name]
+                total -= dropped[family.name]
+        return dropped
+
+
+SHEDDABLE = sorted((family for family in FAMILIES if family.shed), key=lambda family: family.shed or 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Scrape:
+    """What one format's scrapes share until something changes: the body, and a compressor that has read it."""
+
+    body: bytes
+    deflater: Any
+    compressed: bytes
+
+
+class Exposition:
+    """All pages, and the scrapes made from them. Methods may be called from any thread."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._pages: dict[str, Page] = {}
+        self._scrapes: dict[bool, Scrape] = {}
+        self._asked: dict[bool, float] = {}
+        self._own = CollectorRegistry()
+        for collector in (ProcessCollector, PlatformCollector, GCCollector):
+            collector(registry=self._own)
+
+    def update(self, page: str, changed: Mapping[str, Group | None], limit: int | None = None) -> Page:
+        """Change groups of a page, whole; shown from the next `publish` on."""
+        with self._lock:
+            current = self._pages.setdefault(page, Page())
+            current.limit = limit
+            current.update(changed)
+            return current
+
+    def publish(self) -> None:
+        """Show what was updated. Formats that somebody scrapes are prepared now, so that no scrape waits."""
+        with self._lock:
+            warm = [form for form, asked_at in self._asked.items() if time.monotonic() - asked_at < WARM]
+            self._scrapes = {openmetrics: self._prepare(openmetrics) for openmetrics in warm}
+
+    def remove(self, page: str) -> None:
+        """Show nothing of a page, from the next `publish` on."""
+        with self._lock:
+            self._pages.pop(page, None)
+
+    def scrape(self, *, openmetrics: bool, gzip: bool) -> tuple[bytes, bytes]:
+        """A whole answer to a scrape, in two parts: joining them would copy megabytes each time."""
+        scrape = self._scrapes.get(openmetrics)
+        if scrape is None:
+            with self._lock:
+                scrape = self._scrapes.get(openmetrics) or self._prepare(openmetrics)
+                self._scrapes = {**self._scrapes, openmetrics: scrape}
+        self._asked[openmetrics] = time.monotonic()
+        own: bytes = openmetrics_of(self._own) if openmetrics else text_of(self._own)  # type: ignore[no-untyped-call]
+        if not gzip:
+            return scrape.body, own
+        # The compressor stands behind the shared body: a copy of it goes on with our own process's lines.
+        tail = scrape.deflater.copy()
+        return scrape.compressed, tail.compress(own) + tail.flush()
+
+    def _prepare(self, openmetrics: bool) -> Scrape:
+        parts: list[bytes] = []
+        for family in FAMILIES:
+            bodies = [page.bodies[family.name] for page in self._pages.values() if family.name in page.bodies]
+            if bodies:
+                parts.append(_header(family, openmetrics))
+                parts.extend(bodies)
+        body = b"".join(parts)
+        deflater = zlib.compressobj(level=1, wbits=31)
+        compressed = deflater.compress(body) + deflater.flush(zlib.Z_SYNC_FLUSH)
+        return Scrape(body, deflater, compressed)
+
+
+def _header(family: Family, openmetrics: bool) -> bytes:
+    name = family.name.removesuffix("_total") if openmetrics and family.type == "counter" else family.name
+    return f"# HELP {name} {family.help}\n# TYPE {name} {family.type}\n".encode()

@@ -1,0 +1,278 @@
+"""Batches → states. Pure: folding changes nothing; the result is committed first and adopted after."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
+from typing import TypeVar
+
+from ml_exporter.model import Batch, Cursor, Model, PipelineInfo, Receipt, Run, RunState, Scan
+from ml_exporter.states import ActiveRun, FinishedRun, ModelState, PipelineState, SourceState, VersionState
+
+T = TypeVar("T")
+
+GONE_KEPT = 90 * 86400.0
+"""Seconds that a vanished pipeline's counters are kept, should it be restored."""
+
+
+@dataclass(slots=True)
+class Change:
+    """What a batch turns into: all of it is committed in one transaction, then adopted."""
+
+    cursor: Cursor
+    pipelines: dict[str, PipelineState | None] = field(default_factory=dict)
+    """New states by name; None: no longer kept."""
+    models: dict[str, ModelState | None] = field(default_factory=dict)
+    source: SourceState = field(default_factory=SourceState)
+    counted: set[str] = field(default_factory=set)
+    """Ids of runs that were counted now."""
+    receipt: Receipt = field(default_factory=Receipt)
+
+
+@dataclass(slots=True)
+class Ledger:
+    """The states of one source."""
+
+    pipelines: dict[str, PipelineState] = field(default_factory=dict)
+    models: dict[str, ModelState] = field(default_factory=dict)
+    source: SourceState = field(default_factory=SourceState)
+
+    def fold(self, batch: Batch, counted: Collection[str], now: float) -> Change:
+        """What `batch` changes. `counted`: the ids among its runs that were counted before."""
+        return _Fold(self, batch, counted, now).result()
+
+    def adopt(self, change: Change) -> None:
+        """Make a committed change the present."""
+        _merge(self.pipelines, change.pipelines)
+        _merge(self.models, change.models)
+        self.source = change.source
+
+    def unannounced(self) -> list[str]:
+        """Pipelines born under our eyes whose counters have only been shown at 0 so far."""
+        return [name for name, state in self.pipelines.items() if not state.announced]
+
+    def announce(self, names: Collection[str]) -> Change:
+        """Let the counters of these pipelines show their values from now on."""
+        change = Change(cursor={}, source=self.source)
+        for name in names:
+            state = self.pipelines[name].copy()
+            state.announced = True
+            change.pipelines[name] = state
+        return change
+
+
+class _Fold:
+    def __init__(self, ledger: Ledger, batch: Batch, counted: Collection[str], now: float) -> None:
+        self.ledger, self.batch, self.now = ledger, batch, now
+        self.known = counted
+        self.change = Change(batch.cursor, source=replace(ledger.source))
+
+    def result(self) -> Change:
+        batch, source = self.batch, self.change.source
+        if source.installed_at is None:
+            source.installed_at = self.now
+        if batch.scan:
+            source.scan = max(source.scan, batch.scan.number)
+        if batch.roster is not None:
+            self.roster(batch.roster)
+        for run in batch.runs:
+            self.run(run)
+        self.forget(batch.forgotten)
+        if batch.active_listed is not None:
+            self.missing(batch.active_listed)
+        if batch.scan and batch.scan.finished:
+            self.unmet(batch.scan)
+        for name in batch.backfilled or ():
+            if (known := self.peek(name)) and not known.backfilled:
+                self.touch(name).backfilled = True
+        self.progress()
+        if batch.models is not None:
+            self.registry(batch.models)
+        return self.change
+
+    # Reading and copying on write
+
+    def peek(self, name: str) -> PipelineState | None:
+        return self.change.pipelines.get(name) or self.ledger.pipelines.get(name)
+
+    def touch(self, name: str) -> PipelineState:
+        """A copy that may be changed; born now if it was not known."""
+        state = self.change.pipelines.get(name)
+        if state is None:
+            known = self.ledger.pipelines.get(name)
+            state = known.copy() if known else PipelineState(name, first_seen=self.now)
+            self.change.pipelines[name] = state
+        return state
+
+    # Pipelines
+
+    def roster(self, infos: tuple[PipelineInfo, ...]) -> None:
+        listed = {info.pipeline.name for info in infos}
+        by_id = {state.id: name for name, state in self.ledger.pipelines.items() if state.id}
+        for info in infos:
+            known = self.ledger.pipelines.get(info.pipeline.name)
+            former = by_id.get(info.id) if info.id else None
+            if known is None and former and former not in listed:
+                self.rename(former, info)
+            elif known is None:
+                self.birth(info)
+            elif known.gone_at is not None or known.id != info.id:
+                state = self.touch(known.name)
+                state.gone_at, state.id = None, info.id
+        for name, state in self.ledger.pipelines.items():
+            if name not in listed and name not in self.change.pipelines:
+                self.departure(name, state)
+
+    def birth(self, info: PipelineInfo) -> None:
+        state = self.touch(info.pipeline.name)
+        state.id = info.id
+        installed = self.change.source.installed_at or self.now
+        if info.created_at is not None and info.created_at > installed:
+            state.first_seen = min(info.created_at, self.now)
+            # Prometheus sees no increase in a counter that is born at 1: show 0 once.
+            state.announced = False
+
+    def rename(self, former: str, info: PipelineInfo) -> None:
+        state = self.ledger.pipelines[former].copy()
+        state.name, state.gone_at = info.pipeline.name, None
+        self.change.pipelines[state.name] = state
+        self.change.pipelines[former] = None
+
+    def departure(self, name: str, state: PipelineState) -> None:
+        if state.gone_at is None:
+            leaving = self.touch(name)
+            leaving.gone_at = self.now
+            leaving.active = {}
+        elif self.now - state.gone_at > GONE_KEPT:
+            self.change.pipelines[name] = None
+
+    # Runs
+
+    def run(self, run: Run) -> None:
+        if run.state.is_terminal:
+            self.finished(run)
+        else:
+            since = run.queued_at or run.started_at if run.state is RunState.QUEUED else run.started_at
+            active = ActiveRun(run.state, since, dict(run.utilization))
+            known = self.peek(run.pipeline.name)
+            if known is None or known.active.get(run.id) != active:
+                self.touch(run.pipeline.name).active[run.id] = active
+
+    def finished(self, run: Run) -> None:
+        name = run.pipeline.name
+        known = self.peek(name)
+        if known is None or run.id in known.active:
+            self.touch(name).active.pop(run.id, None)
+        if run.id not in self.known and run.id not in self.change.counted:
+            duration = max(0.0, run.ended_at - run.started_at) if run.ended_at and run.started_at else None
+            self.touch(name).count(run.state, duration)
+            self.change.counted.add(run.id)
+        if run.ended_at is not None:
+            self.remember(
+                name,
+                FinishedRun(
+                    run.id, run.state, run.ended_at, run.started_at, dict(run.metrics), self.change.source.scan
+                ),
+            )
+
+    def remember(self, name: str, run: FinishedRun) -> None:
+        known = self.peek(name)
+        before = known.remembers(run.id) if known else None
+        if before == run:
+            return
+        if before is None and known and not known.has_room_for(run.state, run.ended_at):
+            return
+        self.touch(name).remember(run)
+
+    def forget(self, run_ids: Collection[str]) -> None:
+        gone = set(run_ids)
+        if not gone:
+            return
+        for name, state in self.ledger.pipelines.items():
+            if gone & state.active.keys() or any(run.id in gone for run in state.recent):
+                self.touch(name).forget(gone)
+
+    def missing(self, names: Collection[str]) -> None:
+        """Runs thought active that a whole listing did not contain: the source asks for them by id."""
+        listed = {run.id for run in self.batch.runs}
+        missing: list[str] = []
+        for name in names:
+            state = self.peek(name)
+            missing.extend(run_id for run_id in (state.active if state else ()) if run_id not in listed)
+        self.change.receipt = Receipt(missing=tuple(missing))
+
+    def unmet(self, scan: Scan) -> None:
+        """Drop what a whole pass over the history did not meet; a run without a start is in no pass."""
+        for name in scan.pipelines:
+            state = self.peek(name)
+            gone = [
+                run.id
+                for run in (state.recent if state else ())
+                if run.scan < scan.number and run.started_at is not None and run.started_at < scan.started_at
+            ]
+            if gone:
+                self.touch(name).forget(gone)
+
+    def progress(self) -> None:
+        source = self.change.source
+        if self.batch.progress is not None and not source.backfill_complete:
+            source.progress = min(1.0, max(source.progress, self.batch.progress))
+        if self.batch.backfilled and not source.backfill_complete:
+            states = {**self.ledger.pipelines, **self.change.pipelines}.values()
+            source.backfill_complete = all(s.backfilled or s.gone_at is not None for s in states if s)
+            source.progress = 1.0 if source.backfill_complete else source.progress
+
+    # Models
+
+    def registry(self, models: tuple[Model, ...]) -> None:
+        for model in models:
+            before = self.ledger.models.get(model.name)
+            after = self.model(model, before)
+            if after != before:
+                self.change.models[model.name] = after
+        listed = {model.name for model in models}
+        self.change.models.update({name: None for name in self.ledger.models if name not in listed})
+        self.change.source.registry_read = True
+
+    def model(self, model: Model, before: ModelState | None) -> ModelState:
+        state = ModelState(model.name, dict(model.aliases), statuses=dict(model.statuses))
+        old_aliases: Mapping[str, str] = before.aliases if before else {}
+        state.changed = dict(before.changed) if before else {}
+        if self.ledger.source.registry_read:
+            # At the first reading an alias may have stood for years: only what we see move has a time.
+            moved = {a for a in state.aliases.keys() | old_aliases.keys() if state.aliases.get(a) != old_aliases.get(a)}
+            state.changed.update(dict.fromkeys(moved, self.now))
+        state.changed = {alias: at for alias, at in state.changed.items() if alias in state.aliases}
+        for version in model.versions:
+            dataset = version.dataset
+            known = before.versions.get(version.version) if before else None
+            entry = VersionState(
+                version.created_at,
+                version.run_id,
+                version.pipeline,
+                dataset.name if dataset else "",
+                dataset.digest if dataset else "",
+                [(metric.metric, metric.dataset, metric.value) for metric in version.metrics],
+            )
+            settled = known.baselines if known else None
+            entry.baselines = settled if settled is not None else self.baselines(entry)
+            state.versions[version.version] = entry
+        return state
+
+    def baselines(self, version: VersionState) -> dict[str, float] | None:
+        """What was usual before the run that trained the version; None while that run is not settled."""
+        pipeline = self.peek(version.pipeline) if version.pipeline else None
+        if pipeline is None or version.run_id is None:
+            return {}
+        if not pipeline.backfilled or version.run_id in pipeline.active:
+            return None
+        found = {metric: pipeline.baseline(metric, version.run_id) for metric, _, _ in version.metrics}
+        return {metric: baseline for metric, baseline in found.items() if baseline is not None}
+
+
+def _merge(target: dict[str, T], changes: Mapping[str, T | None]) -> None:
+    for name, state in changes.items():
+        if state is None:
+            target.pop(name, None)
+        else:
+            target[name] = state

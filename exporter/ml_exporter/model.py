@@ -1,0 +1,178 @@
+"""The nouns: what a backend holds, in one vocabulary. Frozen, and from the standard library only.
+
+All times are seconds since the epoch (float), all durations seconds; `None` means the backend does not know.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TypeAlias
+
+Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
+Cursor: TypeAlias = Mapping[str, Json]
+
+
+class RunState(StrEnum):
+    """Where a run is in its life; the values of the `state` label."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    TIMED_OUT = "timed_out"
+
+    @property
+    def is_terminal(self) -> bool:
+        return self in TERMINAL
+
+    @property
+    def is_failure(self) -> bool:
+        """A cancelled run is somebody's decision, not a failure."""
+        return self in (RunState.FAILED, RunState.TIMED_OUT)
+
+
+ACTIVE = (RunState.QUEUED, RunState.RUNNING)
+TERMINAL = (RunState.SUCCEEDED, RunState.FAILED, RunState.CANCELLED, RunState.TIMED_OUT)
+
+
+@dataclass(frozen=True, slots=True)
+class Pipeline:
+    """What runs again and again: an experiment, a DAG, a flow. The join key everywhere."""
+
+    source: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One execution of a pipeline, as read now. `id` is unique in its source and never a label."""
+
+    id: str
+    pipeline: Pipeline
+    state: RunState
+    queued_at: float | None = None
+    started_at: float | None = None
+    ended_at: float | None = None
+    metrics: tuple[tuple[str, float], ...] = ()
+    """Allow-listed training metrics, last value each; never NaN or infinite."""
+    utilization: tuple[tuple[str, float], ...] = ()
+    """Resource → ratio 0–1, of an active run."""
+
+
+@dataclass(frozen=True, slots=True)
+class PipelineInfo:
+    """A roster entry. `id` is the backend's own stable identifier: it tells a rename from a birth."""
+
+    pipeline: Pipeline
+    id: str | None = None
+    created_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Dataset:
+    name: str
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class ModelMetric:
+    """A quality figure of a model version; `dataset` is empty for the training run's own figure."""
+
+    metric: str
+    dataset: str
+    value: float
+
+
+@dataclass(frozen=True, slots=True)
+class ModelVersion:
+    """A version that something points at: aliased, or the newest of its model."""
+
+    version: str
+    created_at: float | None
+    run_id: str | None = None
+    pipeline: str | None = None
+    dataset: Dataset | None = None
+    metrics: tuple[ModelMetric, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A registered model as read now, whole: what is not in it is gone."""
+
+    name: str
+    aliases: tuple[tuple[str, str], ...] = ()
+    """(alias, version) pairs."""
+    statuses: tuple[tuple[str, int], ...] = ()
+    """(status, number of versions) pairs."""
+    versions: tuple[ModelVersion, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Scan:
+    """A numbered pass over the whole history: the first one is the backfill, later ones find deletions.
+
+    When `finished`, every remembered run of `pipelines` that the pass did not meet (and that started before
+    `started_at`) is gone from the backend.
+    """
+
+    number: int
+    started_at: float
+    pipelines: frozenset[str]
+    finished: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What a source learnt up to a checkpoint; committed whole, together with its cursor.
+
+    `None` everywhere means "not read this time", an empty collection means "nothing there".
+    """
+
+    cursor: Cursor
+    """Only the keys that changed; a key set to None is dropped."""
+    runs: tuple[Run, ...] = ()
+    roster: tuple[PipelineInfo, ...] | None = None
+    """All pipelines there are: what is missing is gone."""
+    active_listed: frozenset[str] | None = None
+    """Names of pipelines whose active runs are all in `runs`: other runs thought active are missing."""
+    forgotten: tuple[str, ...] = ()
+    """Ids of runs that the backend no longer has."""
+    scan: Scan | None = None
+    backfilled: frozenset[str] | None = None
+    """Names of pipelines whose history is now known: their counters may be shown."""
+    progress: float | None = None
+    """Share of the backfill that is done, 0–1."""
+    models: tuple[Model, ...] | None = None
+    """All registered models there are."""
+    complete: bool = True
+    """False: more history is waiting; poll again soon instead of after the interval."""
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """The ledger's answer to a batch."""
+
+    missing: tuple[str, ...] = ()
+    """Ids of runs thought active that the listing of their pipeline did not contain: ask for them by id."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One series. `labels` are the values of the family's own labels, in the catalogue's order."""
+
+    family: str
+    labels: tuple[str, ...]
+    value: float
+
+
+@dataclass(frozen=True, slots=True)
+class HistogramSample:
+    """One histogram. `counts` per bucket (not cumulative), the last one is +Inf; `total` is the sum of values."""
+
+    family: str
+    labels: tuple[str, ...]
+    counts: tuple[int, ...]
+    total: float

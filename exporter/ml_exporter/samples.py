@@ -1,0 +1,93 @@
+"""States → samples: which series a pipeline, a model or a source has, and their values."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TypeAlias
+
+from ml_exporter.model import ACTIVE, TERMINAL, HistogramSample, RunState, Sample
+from ml_exporter.states import ModelState, PipelineState, VersionState, degradation
+
+Samples: TypeAlias = Iterator[Sample | HistogramSample]
+Directions: TypeAlias = Mapping[str, str]
+"""Allow-listed metric → which way is better, `higher` or `lower`."""
+
+
+def of_pipeline(state: PipelineState, cycle: float | None, directions: Directions) -> Samples:
+    """The series of a pipeline; `cycle` is how often it is expected to succeed, in seconds."""
+    name = state.name
+    if state.backfilled:
+        yield from _counters(state)
+    for active in ACTIVE:
+        count = sum(1 for run in state.active.values() if run.state is active)
+        yield Sample("ml_runs_active", (name, active), count)
+        yield from _if_known("ml_run_oldest_active_timestamp_seconds", (name, active), state.oldest_active(active))
+    for terminal in TERMINAL:
+        yield from _if_known("ml_run_last_finished_timestamp_seconds", (name, terminal), state.last_finished(terminal))
+    successes = state.successes
+    yield from _if_known("ml_run_last_duration_seconds", (name,), successes[-1].duration if successes else None)
+    yield from _if_known("ml_run_typical_duration_seconds", (name,), state.typical_duration())
+    yield Sample("ml_pipeline_first_seen_timestamp_seconds", (name,), state.first_seen)
+    if state.backfilled:
+        yield Sample("ml_pipeline_consecutive_failures", (name,), state.consecutive_failures())
+    if cycle:
+        last = state.last_finished(RunState.SUCCEEDED)
+        yield Sample("ml_pipeline_cycle_seconds", (name,), cycle)
+        yield Sample("ml_pipeline_next_due_timestamp_seconds", (name,), (last or state.first_seen) + cycle)
+    yield from _training(state, directions)
+
+
+def _counters(state: PipelineState) -> Samples:
+    for terminal in TERMINAL:
+        count = state.finished.get(terminal, 0) if state.announced else 0
+        yield Sample("ml_runs_finished_total", (state.name, terminal), count)
+    counts = state.buckets if state.announced else [0] * len(state.buckets)
+    yield HistogramSample(
+        "ml_run_duration_seconds", (state.name,), tuple(counts), state.total if state.announced else 0.0
+    )
+
+
+def _training(state: PipelineState, directions: Directions) -> Samples:
+    last = state.successes[-1] if state.successes else None
+    for metric, value in sorted(last.metrics.items()) if last else ():
+        if metric not in directions:
+            continue
+        yield Sample("ml_training_metric", (state.name, metric), value)
+        baseline = state.baseline(metric, last.id) if last else None
+        if baseline is None:
+            continue
+        yield Sample("ml_training_metric_baseline", (state.name, metric), baseline)
+        worse = degradation(value, baseline, directions[metric])
+        yield from _if_known("ml_training_metric_degradation_ratio", (state.name, metric), worse)
+    for resource, ratio in sorted(state.utilization().items()):
+        yield Sample("ml_training_utilization_ratio", (state.name, resource), ratio)
+
+
+def of_model(state: ModelState, directions: Directions) -> Samples:
+    """The series of a registered model."""
+    for status, count in sorted(state.statuses.items()):
+        yield Sample("ml_model_versions", (state.name, status), count)
+    for alias, version in sorted(state.aliases.items()):
+        yield Sample("ml_model_alias_info", (state.name, alias, version), 1)
+    for alias, changed_at in sorted(state.changed.items()):
+        yield Sample("ml_model_alias_changed_timestamp_seconds", (state.name, alias), changed_at)
+    for version, entry in sorted(state.versions.items()):
+        yield from _version((state.name, version), entry, directions)
+
+
+def _version(key: tuple[str, str], entry: VersionState, directions: Directions) -> Samples:
+    yield from _if_known("ml_model_version_created_timestamp_seconds", key, entry.created_at)
+    yield Sample("ml_model_version_info", (*key, entry.pipeline or "", entry.dataset, entry.digest), 1)
+    baselines = entry.baselines or {}
+    for metric, baseline in sorted(baselines.items()):
+        yield Sample("ml_model_metric_baseline", (*key, metric), baseline)
+    for metric, dataset, value in entry.metrics:
+        yield Sample("ml_model_metric", (*key, metric, dataset), value)
+        if metric in baselines and metric in directions:
+            worse = degradation(value, baselines[metric], directions[metric])
+            yield from _if_known("ml_model_metric_degradation_ratio", (*key, metric, dataset), worse)
+
+
+def _if_known(family: str, labels: tuple[str, ...], value: float | None) -> Samples:
+    if value is not None:
+        yield Sample(family, labels, value)

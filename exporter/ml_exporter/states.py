@@ -1,0 +1,199 @@
+"""What is remembered of a source between polls: plain data that the store keeps, and the figures derived from it."""
+
+from __future__ import annotations
+
+import bisect
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from statistics import median
+
+from ml_exporter.catalog import RUN_DURATION_BUCKETS
+from ml_exporter.model import RunState
+
+HISTORY = 20
+"""Successes that make a typical duration or a baseline."""
+MIN_HISTORY = 5
+"""Below this many successes nothing is called typical: a median of two says little."""
+MAX_FAILURES = 50
+"""Failures remembered since the last success; the count of consecutive failures stops here."""
+
+_KEPT = {RunState.SUCCEEDED: HISTORY + 1, RunState.FAILED: MAX_FAILURES, RunState.TIMED_OUT: MAX_FAILURES}
+
+
+@dataclass(frozen=True, slots=True)
+class FinishedRun:
+    """A run whose end is known; `scan` is the number of the last pass over the history that met it."""
+
+    id: str
+    state: RunState
+    ended_at: float
+    started_at: float | None = None
+    metrics: dict[str, float] = field(default_factory=dict)
+    scan: int = 0
+
+    @property
+    def duration(self) -> float | None:
+        return None if self.started_at is None else max(0.0, self.ended_at - self.started_at)
+
+
+@dataclass(frozen=True, slots=True)
+class ActiveRun:
+    """A run that is queued or running, since when (None: unknown), and what it uses (resource → 0–1)."""
+
+    state: RunState
+    since: float | None
+    utilization: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class PipelineState:
+    """Everything known of one pipeline. Replaced, not changed, once the ledger has adopted it."""
+
+    name: str
+    id: str | None = None
+    first_seen: float = 0.0
+    backfilled: bool = False
+    announced: bool = True
+    """False: born under our eyes and not yet shown with its counters at 0."""
+    gone_at: float | None = None
+    finished: dict[RunState, int] = field(default_factory=dict)
+    buckets: list[int] = field(default_factory=lambda: [0] * (len(RUN_DURATION_BUCKETS) + 1))
+    total: float = 0.0
+    recent: list[FinishedRun] = field(default_factory=list)
+    """By end time: the last successes and failures, and the last cancelled run."""
+    active: dict[str, ActiveRun] = field(default_factory=dict)
+
+    def copy(self) -> PipelineState:
+        return PipelineState(
+            self.name,
+            self.id,
+            self.first_seen,
+            self.backfilled,
+            self.announced,
+            self.gone_at,
+            dict(self.finished),
+            list(self.buckets),
+            self.total,
+            list(self.recent),
+            dict(self.active),
+        )
+
+    def count(self, state: RunState, duration: float | None) -> None:
+        """Count a run at its first terminal state; only successes say how long a run takes."""
+        self.finished[state] = self.finished.get(state, 0) + 1
+        if state is RunState.SUCCEEDED and duration is not None:
+            self.buckets[bisect.bisect_left(RUN_DURATION_BUCKETS, duration)] += 1
+            self.total += duration
+
+    def remembers(self, run_id: str) -> FinishedRun | None:
+        return next((run for run in self.recent if run.id == run_id), None)
+
+    def remember(self, run: FinishedRun) -> None:
+        """Put a finished run in its place, in place of what was known of it; let the oldest of its state go."""
+        self.recent = [known for known in self.recent if known.id != run.id]
+        bisect.insort(self.recent, run, key=lambda known: known.ended_at)
+        same = [known for known in self.recent if known.state is run.state]
+        if len(same) > _KEPT.get(run.state, 1):
+            self.recent.remove(same[0])
+
+    def has_room_for(self, state: RunState, ended_at: float) -> bool:
+        """Whether a run that ended then would be remembered."""
+        same = [known.ended_at for known in self.recent if known.state is state]
+        return len(same) < _KEPT.get(state, 1) or ended_at > same[0]
+
+    def forget(self, run_ids: Iterable[str]) -> None:
+        gone = set(run_ids)
+        self.recent = [run for run in self.recent if run.id not in gone]
+        for run_id in gone:
+            self.active.pop(run_id, None)
+
+    @property
+    def successes(self) -> list[FinishedRun]:
+        """Oldest first."""
+        return [run for run in self.recent if run.state is RunState.SUCCEEDED]
+
+    def last_finished(self, state: RunState) -> float | None:
+        return next((run.ended_at for run in reversed(self.recent) if run.state is state), None)
+
+    def last_failed_id(self) -> str | None:
+        return next((run.id for run in reversed(self.recent) if run.state.is_failure), None)
+
+    def consecutive_failures(self) -> int:
+        last_success = self.last_finished(RunState.SUCCEEDED)
+        failures = sum(
+            1 for r in self.recent if r.state.is_failure and (last_success is None or r.ended_at > last_success)
+        )
+        return min(failures, MAX_FAILURES)
+
+    def typical_duration(self) -> float | None:
+        durations = [run.duration for run in self.successes[-HISTORY:] if run.duration is not None]
+        return median(durations) if len(durations) >= MIN_HISTORY else None
+
+    def baseline(self, metric: str, run_id: str) -> float | None:
+        """Median of a metric over the successes before the given one; None if it or they are not remembered."""
+        successes = self.successes
+        position = next((index for index, run in enumerate(successes) if run.id == run_id), None)
+        if position is None:
+            return None
+        before = successes[max(0, position - HISTORY) : position]
+        values = [run.metrics[metric] for run in before if metric in run.metrics]
+        return median(values) if len(values) >= MIN_HISTORY else None
+
+    def oldest_active(self, state: RunState) -> float | None:
+        """Since when the oldest active run is in this state, leaving out those from before we looked."""
+        times = [run.since for run in self.active.values() if run.state is state and run.since is not None]
+        return min((since for since in times if since >= self.first_seen), default=None)
+
+    def utilization(self) -> dict[str, float]:
+        """Resource → mean over the running runs that report it."""
+        readings: dict[str, list[float]] = {}
+        for run in self.active.values():
+            for resource, ratio in run.utilization.items() if run.state is RunState.RUNNING else ():
+                readings.setdefault(resource, []).append(ratio)
+        return {resource: sum(values) / len(values) for resource, values in readings.items()}
+
+
+@dataclass(slots=True)
+class VersionState:
+    """A model version and the baseline that its training run was born with (None: not settled yet)."""
+
+    created_at: float | None = None
+    run_id: str | None = None
+    pipeline: str | None = None
+    dataset: str = ""
+    digest: str = ""
+    metrics: list[tuple[str, str, float]] = field(default_factory=list)
+    """(metric, dataset, value); dataset is empty for the training run's own figure."""
+    baselines: dict[str, float] | None = None
+
+
+@dataclass(slots=True)
+class ModelState:
+    """A registered model; `changed` holds when an alias was seen to move."""
+
+    name: str
+    aliases: dict[str, str] = field(default_factory=dict)
+    changed: dict[str, float] = field(default_factory=dict)
+    statuses: dict[str, int] = field(default_factory=dict)
+    versions: dict[str, VersionState] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class SourceState:
+    """What is remembered of the source itself."""
+
+    installed_at: float | None = None
+    """When it was first read."""
+    last_success_at: float | None = None
+    backfill_complete: bool = False
+    progress: float = 0.0
+    scan: int = 0
+    registry_read: bool = False
+
+
+def degradation(value: float, baseline: float, better: str) -> float | None:
+    """How much worse than its baseline, divided by |baseline|; positive is worse, None for a baseline of 0."""
+    if baseline == 0:
+        return None
+    worse = baseline - value if better == "higher" else value - baseline
+    return worse / abs(baseline)

@@ -1,0 +1,270 @@
+"""One source's life: commit before show, keep the last good state, never end."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from ml_exporter.config import from_data
+from ml_exporter.errors import Malformed, Reason, StateError, Unreachable
+from ml_exporter.exposition import Exposition
+from ml_exporter.model import Batch, Cursor, Pipeline, PipelineInfo, Run, RunState
+from ml_exporter.poller import Poller
+from ml_exporter.ports import Call, Poll, Reply
+from ml_exporter.store import Store
+
+NOW = 1_000_000.0
+Step = Callable[[Cursor, float], Poll]
+
+
+class Script:
+    """A source that plays one function per poll."""
+
+    def __init__(self, *polls: Step) -> None:
+        self.polls = list(polls)
+        self.cursors: list[Cursor] = []
+
+    def poll(self, cursor: Cursor, now: float) -> Poll:
+        self.cursors.append(cursor)
+        return self.polls.pop(0)(cursor, now)
+
+    def run_url(self, pipeline: Pipeline, pipeline_id: str | None, run_id: str) -> str | None:
+        return None
+
+
+class Silent:
+    """A client that answers every call with what the test gave it."""
+
+    requests = response_bytes = 0
+
+    def __init__(self, *answers: Any) -> None:
+        self.answers = list(answers)
+
+    def begin_poll(self) -> None:
+        pass
+
+    async def send(self, call: Call) -> Reply:
+        answer = self.answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return Reply(200, {}, answer)
+
+
+class House:
+    """A poller with a state file, a clock and a page."""
+
+    def __init__(self, path: Path, *polls: Step, answers: tuple[Any, ...] = ()) -> None:
+        config = from_data({"sources": [{"name": "s", "kind": "mlflow", "url": "http://x", "interval": "30s"}]})
+        self.now, self.store, self.page = NOW, Store(path), Exposition()
+        self.source = Script(*polls)
+        self.poller = Poller(
+            config.sources[0], config, self.source, Silent(*answers), self.store, self.page, lambda: self.now
+        )
+        self.poller.restore()
+
+    def poll(self) -> Exception | None:
+        return asyncio.run(self.poller.poll_once())
+
+    def series(self) -> dict[str, float]:
+        text = gzip.decompress(b"".join(self.page.scrape(openmetrics=False, gzip=True))).decode()
+        return {
+            " ".join([s.name, *(v for k, v in s.labels.items() if k not in ("source", "ml_service"))]): s.value
+            for family in text_string_to_metric_families(text)
+            for s in family.samples
+        }
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> Iterator[Callable[..., House]]:
+    made: list[House] = []
+
+    def build(*polls: Step, **more: Any) -> House:
+        if made:
+            made[-1].store.close()
+        made.append(House(tmp_path / "state.db", *polls, **more))
+        return made[-1]
+
+    yield build
+    made[-1].store.close()
+
+
+def info(name: str, created_at: float = 1.0) -> PipelineInfo:
+    return PipelineInfo(Pipeline("s", name), name, created_at)
+
+
+def failed(run_id: str, name: str = "train") -> Run:
+    return Run(run_id, Pipeline("s", name), RunState.FAILED, None, NOW - 10, NOW)
+
+
+def reads(*runs: Run, roster: tuple[PipelineInfo, ...] = (info("train"),), **more: Any) -> Step:
+    def poll(cursor: Cursor, now: float) -> Poll:
+        yield Batch({"at": now}, runs, roster, backfilled=frozenset(i.pipeline.name for i in roster), **more)
+
+    return poll
+
+
+def breaks(error: Exception, *runs: Run) -> Step:
+    def poll(cursor: Cursor, now: float) -> Poll:
+        yield Batch({"at": now}, runs)
+        raise error
+
+    return poll
+
+
+FAILED = "ml_runs_finished_total train failed"
+
+
+def test_before_the_first_poll_the_source_is_not_up(house: Callable[..., House]) -> None:
+    series = house().series()
+    assert series["ml_source_up"] == 0
+    assert "ml_source_last_success_timestamp_seconds" not in series
+
+
+def test_a_good_poll_is_committed_and_shown(house: Callable[..., House]) -> None:
+    it = house(reads(failed("a")))
+    assert it.poll() is None
+    assert it.series()[FAILED] == 1
+    assert it.series()["ml_source_up"] == 1
+    assert it.series()["ml_source_last_success_timestamp_seconds"] == NOW
+    assert it.series()["ml_source_polls_total ok none"] == 1
+
+
+def test_a_poll_that_fails_half_way_shows_nothing_new_and_loses_nothing(house: Callable[..., House]) -> None:
+    it = house(reads(failed("a")), breaks(Malformed("half a page"), failed("b")), reads(failed("b")))
+    it.poll()
+    assert isinstance(it.poll(), Malformed)
+    series = it.series()
+    assert series[FAILED] == 1
+    assert series["ml_source_up"] == 0
+    assert series["ml_source_polls_total failed malformed"] == 1
+    it.poll()
+    assert it.series()[FAILED] == 2
+    assert it.series()["ml_source_up"] == 1
+
+
+def test_every_reason_is_there_at_zero_before_it_happens(house: Callable[..., House]) -> None:
+    series = house().series()
+    for reason in Reason:
+        assert series[f"ml_source_polls_total failed {reason}"] == 0
+
+
+def test_what_the_client_raises_is_the_reason(house: Callable[..., House]) -> None:
+    def asks(cursor: Cursor, now: float) -> Poll:
+        yield Call("GET", "/")
+
+    it = house(asks, answers=(Unreachable("timed out", Reason.TIMEOUT),))
+    it.poll()
+    assert it.series()["ml_source_polls_total failed timeout"] == 1
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_bug_in_a_source_is_an_internal_failure_and_polling_goes_on(house: Callable[..., House]) -> None:
+    it = house(breaks(ZeroDivisionError("oops")), reads(failed("a")))
+    error = it.poll()
+    assert "ZeroDivisionError: oops" in str(error)
+    assert it.series()["ml_source_polls_total failed internal"] == 1
+    assert it.poll() is None
+
+
+def test_a_restart_shows_the_last_good_state_and_its_age_before_any_poll(house: Callable[..., House]) -> None:
+    it = house(reads(failed("a")))
+    it.poll()
+    again = house(reads(failed("a"), failed("b")))
+    assert again.series()[FAILED] == 1
+    assert again.series()["ml_source_up"] == 0
+    assert again.series()["ml_source_last_success_timestamp_seconds"] == NOW
+    again.poll()
+    assert again.series()[FAILED] == 2
+    assert again.source.cursors == [{"at": NOW}]
+
+
+def test_a_state_that_cannot_be_written_changes_nothing_and_is_tried_again(
+    house: Callable[..., House], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    it = house(reads(failed("a")), reads(failed("a"), failed("b")), reads(failed("a"), failed("b")))
+    it.poll()
+
+    def full(*_: Any) -> None:
+        raise StateError("state file: database or disk is full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(it.store, "commit", full)
+        assert isinstance(it.poll(), StateError)
+    assert it.series()["ml_source_polls_total failed state"] == 1
+    assert it.series()[FAILED] == 1
+    it.poll()
+    assert it.series()[FAILED] == 2
+
+
+def test_a_newborn_pipeline_shows_zero_before_it_shows_its_first_failure(house: Callable[..., House]) -> None:
+    born = (info("train"), info("new", NOW + 5))
+    first = reads(failed("x", "new"), roster=born)
+    it = house(reads(), first, reads(roster=born), reads(roster=born))
+    it.poll()
+    it.now += 10
+    it.poll()
+    assert it.series()["ml_runs_finished_total new failed"] == 0
+    it.now += 5
+    it.poll()
+    assert it.series()["ml_runs_finished_total new failed"] == 0
+    it.now += 30
+    it.poll()
+    assert it.series()["ml_runs_finished_total new failed"] == 1
+
+
+def test_history_read_at_installation_appears_whole(house: Callable[..., House]) -> None:
+    def half(cursor: Cursor, now: float) -> Poll:
+        yield Batch({}, (failed("a"), failed("b")), (info("train"),), progress=0.5, complete=False)
+
+    it = house(half, reads(failed("c")))
+    it.poll()
+    series = it.series()
+    assert FAILED not in series
+    assert series["ml_source_backfill_complete"] == 0
+    assert series["ml_source_backfill_progress_ratio"] == 0.5
+    it.poll()
+    assert it.series()[FAILED] == 3
+    assert it.series()["ml_source_backfill_complete"] == 1
+
+
+def test_a_pipeline_that_is_gone_takes_its_series_along(house: Callable[..., House]) -> None:
+    it = house(reads(failed("a"), roster=(info("train"), info("other"))), reads(roster=(info("other"),)))
+    it.poll()
+    it.poll()
+    assert not [name for name in it.series() if " train" in name]
+    assert "ml_runs_finished_total other failed" in it.series()
+
+
+def test_dropped_series_are_counted_by_family(house: Callable[..., House], caplog: pytest.LogCaptureFixture) -> None:
+    names = [f"p{i}" for i in range(10)]
+    it = house(reads(roster=tuple(map(info, names))))
+    it.poller.configured = from_data(
+        {"sources": [{"name": "s", "kind": "mlflow", "url": "http://x", "series_limit": 100}]}
+    ).sources[0]
+    it.poll()
+    series = it.series()
+    assert series["ml_source_series_dropped_total ml_run_duration_seconds"] == 120
+    assert series["ml_source_series"] <= 100
+    assert series["ml_source_series_limit"] == 100
+    assert "ml_pipeline_first_seen_timestamp_seconds p0" in series
+    assert "series limit reached" in caplog.text
+
+
+def test_a_failing_source_is_asked_less_and_less_often_and_a_catching_up_one_at_once(
+    house: Callable[..., House],
+) -> None:
+    it = house(reads(complete=False), *(breaks(Malformed("x")) for _ in range(6)))
+    it.poll()
+    assert it.poller.pause(None) < 1
+    pauses = [it.poller.pause(it.poll()) for _ in range(6)]  # type: ignore[arg-type]
+    assert 25 < pauses[0] < 35
+    assert pauses[0] < pauses[1] < pauses[2]
+    assert max(pauses) <= 132
+    asked = Unreachable("later", Reason.RATE_LIMITED, retry_after=600)
+    assert it.poller.pause(asked) > 500
