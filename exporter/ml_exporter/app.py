@@ -21,7 +21,7 @@ from ml_exporter.model import Pipeline, Sample
 from ml_exporter.poller import Poller
 from ml_exporter.store import Store
 from ml_exporter.web.app import application
-from ml_exporter.web.backend import SourceView
+from ml_exporter.web.backend import SourceView, State
 from ml_exporter.web.server import serve
 from ml_exporter.web.toolkit import load as load_web_config
 
@@ -72,7 +72,8 @@ class App:
         )
         self._server = server
         try:
-            await self._start_all(self.config)
+            for name, client in self._clients(self.config).items():
+                await self._start(name, client, self.config)
             self._ready = True
             ready(server.address)
             await stop.wait()
@@ -83,18 +84,24 @@ class App:
             await server.stop()
             self.store.close()
 
-    async def _start_all(self, config: Config) -> None:
-        for configured in config.sources:
-            await self._start(configured, config)
+    def _clients(self, config: Config) -> dict[str, Client]:
+        """A client for every source that is not running as configured. Raises `ConfigError` for unusable secrets."""
+        same_services = config.services == self.config.services
+        running = {name: r.poller.configured for name, r in self._running.items()}
+        return {
+            source.common.name: Client(settings_of(source))
+            for source in config.sources
+            if not same_services or running.get(source.common.name) != source
+        }
 
-    async def _start(self, configured: ConfiguredSource, config: Config) -> None:
-        name = configured.common.name
-        source = discovery.create(configured.common.kind, name, configured.options, configured.common.url)
-        client = Client(settings_of(configured))
+    async def _start(self, name: str, client: Client, config: Config) -> None:
+        configured = next(source for source in config.sources if source.common.name == name)
+        common = configured.common
+        source = discovery.create(common.kind, name, configured.options, common.url)
         poller = Poller(configured, config, source, client, self.store, self.exposition, self.clock)
         await asyncio.to_thread(poller.restore)
         self._running[name] = Running(poller, client, asyncio.create_task(poller.run(), name=name))
-        log.info("source started", extra={"source": name, "kind": configured.common.kind, "url": configured.common.url})
+        log.info("source started", extra={"source": name, "kind": common.kind, "url": common.url})
 
     async def _stop(self, *names: str) -> None:
         stopping = [self._running.pop(name) for name in names]
@@ -113,13 +120,14 @@ class App:
             try:
                 config = await asyncio.to_thread(self.load)
                 self._check_fixed(config)
-                self._server.reload()
+                clients = self._clients(config)
+                await self._server.reload()
             except MlExporterError as error:
                 self._accepted = False
                 self._show_own()
                 log.error("reload refused, the old configuration keeps running", extra={"error": str(error)})
                 return str(error)
-            await self._replace(config)
+            await self._replace(config, clients)
             self._accepted, self._accepted_at = True, self.clock()
             self._show_own()
             log.info("configuration reloaded", extra={"hash": config.hash})
@@ -134,26 +142,18 @@ class App:
             if old != new:
                 raise ConfigError(f"{key}: changed from '{old}' to '{new}'; this needs a restart, not a reload")
 
-    async def _replace(self, config: Config) -> None:
-        """Restart what changed; sources that stay as they are go on undisturbed."""
-        wanted = {source.common.name: source for source in config.sources}
-        same_services = config.services == self.config.services
-        keep = {
-            name
-            for name, running in self._running.items()
-            if same_services and wanted.get(name) == running.poller.configured
-        }
-        gone = [name for name in self._running if name not in keep]
-        await self._stop(*gone)
+    async def _replace(self, config: Config, clients: dict[str, Client]) -> None:
+        """Restart the sources that have a new client, stop those that are gone; the others go on undisturbed."""
+        wanted = {source.common.name for source in config.sources}
+        gone = self._running.keys() - wanted
+        await self._stop(*gone, *(clients.keys() & self._running.keys()))
         for name in gone:
-            if name not in wanted:
-                self.exposition.remove(name)
-                self.exposition.remove(f"source {name}")
-        for name in keep:
-            self._running[name].poller.config = config
-        for name, configured in wanted.items():
-            if name not in keep:
-                await self._start(configured, config)
+            self.exposition.remove(name)
+            self.exposition.remove(f"source {name}")
+        for running in self._running.values():
+            running.poller.config = config
+        for name, client in clients.items():
+            await self._start(name, client, config)
         self.config = config
 
     def _show_own(self) -> None:
@@ -209,7 +209,7 @@ def settings_of(configured: ConfiguredSource) -> HttpSettings:
 
 def _view(poller: Poller) -> SourceView:
     health, source = poller.health, poller.ledger.source
-    state = "up" if health.up else "down" if health.failures else "starting"
+    state: State = "up" if health.up else "down" if health.failures else "starting"
     return SourceView(
         name=poller.name,
         kind=poller.configured.common.kind,

@@ -1,0 +1,52 @@
+// docs/alerts.md, from the alerts and the default thresholds.
+local defaults = import 'lib/defaults.json';
+local t = import 'lib/text.libsonnet';
+local alerts = ((import '../mixin.libsonnet') { _config+:: { hash: 'any' } }).mlAlerts;
+
+local limits = defaults.alerting.thresholds;
+local areas = [
+  ['pipelines', 'Pipelines'],
+  ['models', 'Models'],
+  ['sources', 'Sources'],
+  ['exporter', 'The exporter and its rules'],
+];
+
+local row(alert) = '| [%s](../alerts/runbooks/%s.md) | %s | %s | %s |' % [
+  alert.name,
+  alert.name,
+  alert.severity,
+  alert.when,
+  std.get(alert, 'history', 'it is about now'),
+];
+
+function(mark, durations)
+  local shown(name) = if std.member(durations, name) then t.duration(limits[name]) else t.number(limits[name]);
+  std.join('\n', [
+    '<!-- %s: change alerts/groups and run `make generate`. -->' % mark,
+    '# Alerts',
+    '',
+    'Severity is urgency: **page**: users are hurt now; **ticket**: look at it within the working day; **info**: read it some day.',
+    'Every alert carries `ml_service`, `severity` and the labels of what it is about; `owner` and `tier` are added by Prometheus',
+    'from `services:`. Once services are configured, only what one of them claims alerts. The last column says why an',
+    'installation on years of history is quiet.',
+  ] + std.flattenArrays([
+    ['', '## ' + area[1], '', '| alert | severity | fires when | not for the past because |', '|---|---|---|---|']
+    + [row(alert) for alert in alerts[area[0]]]
+    for area in areas
+  ]) + [
+    '',
+    '## Thresholds',
+    '',
+    'Under `alerting.thresholds` in the configuration:',
+    '',
+    '| key | default |',
+    '|---|---|',
+  ] + ['| `%s` | %s |' % [name, shown(name)] for name in std.objectFields(limits)] + [
+    '',
+    '## While a source is down',
+    '',
+    'Ages are counted up to the last successful poll: while a source cannot be read, none of its pipelines becomes late or',
+    'stuck, because nobody knows. What fired before goes on firing, and Alertmanager holds it back (inhibition) as soon as',
+    '`MLSourceDown` or `MLSourceStale` fires.',
+    '',
+  ])

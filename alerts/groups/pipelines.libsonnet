@@ -1,0 +1,151 @@
+// Pipelines: failing, late, stuck, slow.
+local m = import '../lib/metrics.libsonnet';
+local t = import '../lib/text.libsonnet';
+
+function(config)
+  local limits = config.alerting.thresholds;
+  local q = (import '../lib/queries.libsonnet')(config);
+  local pipeline = '{{ $labels.pipeline }} ({{ $labels.source }})';
+  local historyRead = q.source(m.ml_source_backfill_complete) + ' == 1';
+  local succeededSince = '(%s > %s)' % [q.lastSuccess, q.firstSeen];
+
+  [
+    {
+      name: 'MLPipelineFailingRepeatedly',
+      severity: 'ticket',
+      component: 'pipeline',
+      expr: |||
+        %s >= %d
+        and
+        (%s > %s)
+      ||| % [q.pipeline(m.ml_pipeline_consecutive_failures), limits.failing_runs, q.lastFailure, q.firstSeen],
+      summary: 'Pipeline %s keeps failing' % pipeline,
+      description: 'The last {{ $value }} runs failed or timed out, with no success between them.',
+      when: '`failing_runs` runs in a row failed or timed out',
+      history: 'the last failure must be younger than the first sight of the pipeline',
+    },
+    {
+      name: 'MLPipelineOverdue',
+      severity: 'ticket',
+      component: 'pipeline',
+      expr: |||
+        %s > %s * %s
+        and on (source)
+        %s
+      ||| % [
+        q.age('max by (%s) (\n    %s\n    or\n    %s\n  )' % [
+          q.PIPELINE,
+          q.select(m.ml_run_last_finished_timestamp_seconds, q.claimed + ['state="succeeded"']),
+          q.firstSeen,
+        ]),
+        t.number(limits.overdue_cycles),
+        q.pipeline(m.ml_pipeline_cycle_seconds),
+        historyRead,
+      ],
+      summary: 'Pipeline %s has not succeeded when it should have' % pipeline,
+      description: 'No success for {{ $value | humanizeDuration }}: that is over %s times its cycle.'
+                   % t.number(limits.overdue_cycles),
+      when: 'no success for `overdue_cycles` times `every:`',
+      history: 'the clock starts at the first sight of the pipeline, and not before the whole history is read',
+    },
+    {
+      name: 'MLPipelineNeverSucceeded',
+      severity: 'ticket',
+      component: 'pipeline',
+      expr: |||
+        (
+          %s > %s
+          and
+          (%s > %s)
+        )
+        unless
+        %s
+        and on (source)
+        %s
+      ||| % [
+        q.age(q.firstSeen),
+        t.number(limits.never_succeeded_after),
+        q.lastFailure,
+        q.firstSeen,
+        q.lastSuccess,
+        historyRead,
+      ],
+      summary: 'Pipeline %s has never succeeded' % pipeline,
+      description: 'It has been known for {{ $value | humanizeDuration }}, its runs fail, and none has ever succeeded.',
+      when: 'a run failed, none ever succeeded, and the pipeline is known for `never_succeeded_after`',
+      history: 'a run must have failed since the first sight, and the whole history must have been read',
+    },
+    {
+      name: 'MLRunStuck',
+      severity: 'ticket',
+      component: 'pipeline',
+      expr: |||
+        %s > clamp_min(%s * %s, %s)
+        or
+        (%s > %s unless %s)
+      ||| % [
+        q.age(q.oldest('running')),
+        t.number(limits.stuck_factor),
+        q.typical,
+        t.number(limits.stuck_at_least),
+        q.age(q.oldest('running')),
+        t.number(limits.stuck_without_typical),
+        q.typical,
+      ],
+      summary: 'A run of pipeline %s looks stuck' % pipeline,
+      description: 'Its oldest run has been running for {{ $value | humanizeDuration }}, far longer than its runs take.',
+      when: 'a run takes `stuck_factor` times its typical duration and at least `stuck_at_least`, '
+            + 'or `stuck_without_typical` where nothing is typical yet',
+      history: 'runs that were already active at the first sight have no start time in the metrics',
+    },
+    {
+      name: 'MLRunSlow',
+      severity: 'ticket',
+      component: 'pipeline',
+      expr: |||
+        %s / (%s >= %s) > %s
+        and
+        %s
+      ||| % [
+        q.pipeline(m.ml_run_last_duration_seconds),
+        q.typical,
+        t.number(limits.duration_at_least),
+        t.number(limits.slow_ratio),
+        succeededSince,
+      ],
+      summary: 'The last run of pipeline %s took much longer than usual' % pipeline,
+      description: 'It took {{ $value | humanizePercentage }} of the typical duration.',
+      when: 'the last success took over `slow_ratio` times the typical duration (of `duration_at_least` or more)',
+      history: 'the last success must be younger than the first sight of the pipeline',
+    },
+    {
+      name: 'MLRunSuspiciouslyShort',
+      severity: 'ticket',
+      component: 'pipeline',
+      expr: |||
+        %s / (%s >= %s) < %s
+        and
+        %s
+      ||| % [
+        q.pipeline(m.ml_run_last_duration_seconds),
+        q.typical,
+        t.number(limits.duration_at_least),
+        t.number(limits.fast_ratio),
+        succeededSince,
+      ],
+      summary: 'The last run of pipeline %s succeeded suspiciously fast' % pipeline,
+      description: 'It took {{ $value | humanizePercentage }} of the typical duration: did it have data to work on?',
+      when: 'the last success took under `fast_ratio` of the typical duration (of `duration_at_least` or more)',
+      history: 'the last success must be younger than the first sight of the pipeline',
+    },
+    {
+      name: 'MLRunQueuedTooLong',
+      severity: 'ticket',
+      component: 'pipeline',
+      expr: '%s > %s' % [q.age(q.oldest('queued')), t.number(limits.queued_too_long)],
+      summary: 'A run of pipeline %s is waiting and does not start' % pipeline,
+      description: 'Its oldest queued run has been waiting for {{ $value | humanizeDuration }}.',
+      when: 'a run is queued for over `queued_too_long`',
+      history: 'runs that were already queued at the first sight have no queue time in the metrics',
+    },
+  ]

@@ -1,0 +1,41 @@
+// What alerts and dashboards ask of the exporter. Everything is aggregated over instance, job and pod: a second
+// replica doubles nothing.
+local m = import 'metrics.libsonnet';
+local t = import 'text.libsonnet';
+
+function(config) {
+  local q = self,
+
+  // Once services are configured, only what one of them claims alerts.
+  claimed:: if std.length(config.services) > 0 then ['ml_service!="unassigned"'] else [],
+
+  select(metric, matchers=[])::
+    if matchers == [] then metric else '%s{%s}' % [metric, std.join(', ', matchers)],
+
+  of(operation, labels, metric, matchers=[])::
+    '%s by (%s) (%s)' % [operation, labels, q.select(metric, matchers)],
+
+  PIPELINE:: 'source, ml_service, pipeline',
+  FIGURE:: 'source, ml_service, model, version, metric, dataset',
+
+  // Of a pipeline
+  pipeline(metric, matchers=[]):: q.of('max', q.PIPELINE, metric, q.claimed + matchers),
+  lastSuccess:: q.pipeline(m.ml_run_last_finished_timestamp_seconds, ['state="succeeded"']),
+  lastFailure:: q.pipeline(m.ml_run_last_finished_timestamp_seconds, ['state=~"failed|timed_out"']),
+  // The oldest sight that any replica has: a replica added today makes no history.
+  firstSeen:: q.of('min', q.PIPELINE, m.ml_pipeline_first_seen_timestamp_seconds, q.claimed),
+  oldest(state):: q.of('min', q.PIPELINE, m.ml_run_oldest_active_timestamp_seconds, q.claimed + ['state="%s"' % state]),
+  typical:: q.pipeline(m.ml_run_typical_duration_seconds),
+
+  // Of a source
+  source(metric, matchers=[]):: q.of('max', 'source', metric, matchers),
+  // Ages are measured up to the last successful poll, not up to now: while a source is down nothing gets older,
+  // because nobody knows.
+  age(instant):: '(%s - on (source) group_right () %s)' % [
+    q.source(m.ml_source_last_success_timestamp_seconds),
+    instant,
+  ],
+
+  // Of a version of a model
+  liveAlias:: t.anyOf('alias', config.alerting.live_aliases),
+}

@@ -1,0 +1,6 @@
+// Names of the recorded series, level:metric:operation, for the rules that write them and those that read them.
+{
+  rulesConfig: 'ml:rules_config:info',
+  liveDegradation: 'ml:model_metric_degradation_ratio:live',
+  newVersion: 'ml:model_version_new:info',
+}

@@ -1,0 +1,24 @@
+// How numbers and names are written inside PromQL, Prometheus durations and RE2.
+local units = [['d', 86400000], ['h', 3600000], ['m', 60000], ['s', 1000], ['ms', 1]];
+
+{
+  // 0.05 → '0.05': Jsonnet itself writes 0.050000000000000003.
+  number(value):: '%.10g' % value,
+
+  // Seconds → '1h30m'; the largest units first, nothing is lost down to a millisecond.
+  duration(seconds)::
+    local step(state, unit) = {
+      rest: state.rest % unit[1],
+      text: state.text + (if state.rest >= unit[1] then '%d%s' % [std.floor(state.rest / unit[1]), unit[0]] else ''),
+    };
+    local text = std.foldl(step, units, { rest: std.floor(seconds * 1000 + 0.5), text: '' }).text;
+    if text == '' then '0s' else text,
+
+  // A name as a regular expression that matches only itself.
+  literal(name)::
+    local escape(char) = if std.length(std.findSubstr(char, '\\.+*?()|[]{}^$')) > 0 then '\\' + char else char;
+    std.join('', [escape(char) for char in std.stringChars(name)]),
+
+  // A PromQL matcher for a set of names.
+  anyOf(label, names):: '%s=~%s' % [label, std.escapeStringJson(std.join('|', [self.literal(name) for name in names]))],
+}

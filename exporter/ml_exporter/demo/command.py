@@ -1,0 +1,118 @@
+"""`ml-exporter demo`: arguments, signals, the table."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import fcntl
+import shutil
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from types import FrameType
+
+from ml_exporter.demo import table
+from ml_exporter.demo.processes import NotReadyError
+from ml_exporter.demo.programs import MissingError
+from ml_exporter.demo.stack import Stack
+
+_LOCK = "demo.lock"
+_SHOWN = (
+    ("exporter", "landing page and /metrics"),
+    ("mlflow", "the runs"),
+    ("prometheus", "metrics, rules and alerts"),
+    ("alertmanager", "routing and silences"),
+    ("receiver", "what would have been sent"),
+)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Exit code: 0, 1 if a part failed, 2 if something has to be installed first."""
+    options = _arguments(arguments)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _interrupt)
+    stack = Stack(options.directory.resolve(), options.cycle, options.timeout, say=lambda text: print(text, flush=True))
+    try:
+        with _owned(options.directory, options.fresh):
+            try:
+                _run(stack, options)
+            finally:
+                print("\nstopping everything", flush=True)
+                stack.stop()
+    except KeyboardInterrupt:
+        return 0
+    except MissingError as error:
+        print(f"ml-exporter demo: {error}", file=sys.stderr)
+        return 2
+    except NotReadyError as error:
+        print(f"ml-exporter demo: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _arguments(arguments: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="ml-exporter demo",
+        description="MLflow, pipelines that train and fail, the exporter, Prometheus with the generated rules, "
+        "Alertmanager and a receiver, all on 127.0.0.1. Ctrl-C stops everything.",
+    )
+    parser.add_argument("--directory", type=Path, default=Path(".demo"), help="where data and logs go (%(default)s)")
+    parser.add_argument("--fresh", action="store_true", help="forget what earlier demos left in the directory")
+    parser.add_argument("--once", action="store_true", help="stop, with exit code 0, when data flows end to end")
+    parser.add_argument("--cycle", type=float, default=10.0, help="seconds between two trainings (%(default)g)")
+    parser.add_argument("--refresh", type=float, default=5.0, help="seconds between two tables (%(default)g)")
+    parser.add_argument("--timeout", type=float, default=120.0, help="seconds that each wait may last (%(default)g)")
+    return parser.parse_args(arguments)
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+@contextlib.contextmanager
+def _owned(folder: Path, fresh: bool) -> Iterator[None]:
+    """Hold the folder. Raises `NotReadyError` if another demo does, or if `fresh` would delete a folder of no demo."""
+    if fresh and folder.exists():
+        if not (folder / _LOCK).exists():
+            raise NotReadyError(f"{folder} was not made by a demo (no {_LOCK} in it), so --fresh leaves it alone")
+        with _locked(folder):
+            shutil.rmtree(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    with _locked(folder):
+        yield
+
+
+@contextlib.contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    with (folder / _LOCK).open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise NotReadyError(f"another demo runs in {folder}; stop it, or give --directory") from error
+        yield
+
+
+def _run(stack: Stack, options: argparse.Namespace) -> None:
+    began = time.monotonic()
+    stack.start()
+    stack.wait()
+    print(f"data flows end to end after {time.monotonic() - began:.0f} s\n")
+    for part, what in _SHOWN:
+        print(f"  {part:<13} {stack.url(part):<24} {what}")
+    print(f"  {'files':<13} {stack.folder}\n", flush=True)
+    if not options.once:
+        _show_for_ever(stack, options.refresh)
+
+
+def _show_for_ever(stack: Stack, refresh: float) -> None:
+    height = 0
+    while True:
+        stack.check()
+        text = table.render(stack.query, time.time()) + "\nCtrl-C stops everything"
+        if sys.stdout.isatty() and height:
+            print(f"\x1b[{height}A\x1b[J", end="")  # over the last table
+        height = text.count("\n") + 1
+        print(text, flush=True)
+        time.sleep(refresh)

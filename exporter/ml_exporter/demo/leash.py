@@ -1,0 +1,75 @@
+"""Runs one program and ends it, with all it started, when whoever holds our standard input goes away.
+
+Run as a file, so that it starts in a few milliseconds: `python -IS leash.py GRACE PROGRAM ARGUMENTS`, GRACE in
+seconds between SIGTERM and SIGKILL. Our input is a pipe that the demo never writes to: it closes when the demo dies,
+even by SIGKILL.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import select
+import signal
+import subprocess
+import sys
+import time
+
+_PR_SET_PDEATHSIG = 1
+
+
+def _die_with_the_leash() -> None:
+    """In the child: SIGKILL when the leash itself is killed. Linux only; elsewhere the pipe has to do."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def _signal_group(group: int, number: int) -> bool:
+    """False when nobody is left in the group; 0 only asks."""
+    with contextlib.suppress(PermissionError):  # macOS says so of a group of zombies
+        try:
+            os.killpg(group, number)
+        except ProcessLookupError:
+            return False
+    return True
+
+
+def _end(child: subprocess.Popen[bytes], grace: float) -> None:
+    """SIGTERM, then SIGKILL, to the whole group: the child may be gone and its own children not."""
+    deadline = time.monotonic() + grace
+    alive = _signal_group(child.pid, signal.SIGTERM)
+    while alive and time.monotonic() < deadline:
+        time.sleep(0.05)
+        child.poll()
+        alive = _signal_group(child.pid, 0)
+    _signal_group(child.pid, signal.SIGKILL)
+    child.wait()
+
+
+def main(grace: float, arguments: list[str]) -> int:
+    """Exit code: the program's own, or 128 + its signal, as a shell has it."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    child = None
+    try:
+        child = subprocess.Popen(  # noqa: S603 - the program is the caller's choice
+            arguments,
+            stdin=subprocess.DEVNULL,
+            process_group=0,
+            preexec_fn=_die_with_the_leash,  # noqa: PLW1509 - there are no threads here
+        )
+        while child.poll() is None:
+            if select.select([0], [], [], 0.5)[0] and not os.read(0, 1):
+                break
+    except KeyboardInterrupt:
+        pass
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        if child:
+            _end(child, grace)
+    code = child.returncode if child else 0
+    return code if code >= 0 else 128 - code
+
+
+if __name__ == "__main__":
+    sys.exit(main(float(sys.argv[1]), sys.argv[2:]))

@@ -1,0 +1,1 @@
+"""Pipelines that really train on scikit-learn's bundled data sets, and really fail."""

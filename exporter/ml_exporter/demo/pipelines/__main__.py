@@ -1,0 +1,76 @@
+"""Trains all pipelines again and again: `python -m ml_exporter.demo.pipelines --tracking-uri URL --cycle 10`."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import time
+import warnings
+
+# Before mlflow is imported, which reads them: no questions to git, no telemetry, no two lines of addresses for each
+# run, and an outage of the server fails one run instead of blocking for minutes.
+os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
+os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "ERROR")
+os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
+warnings.simplefilter("ignore")
+
+import mlflow  # noqa: E402 - see above
+from mlflow import MlflowClient  # noqa: E402 - see above
+from mlflow.exceptions import MlflowException  # noqa: E402 - see above
+
+from ml_exporter.demo.pipelines import tracking  # noqa: E402 - it imports mlflow
+from ml_exporter.demo.pipelines.trainings import TRAININGS, Training  # noqa: E402 - it belongs to the above
+
+
+def main(arguments: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(prog="pipelines", description=__doc__)
+    parser.add_argument("--tracking-uri", default="http://127.0.0.1:5000", help="address of MLflow")
+    parser.add_argument("--cycle", type=float, default=10.0, help="seconds from one training of a pipeline to its next")
+    parser.add_argument("--rounds", type=int, default=None, help="stop after so many rounds; forever if not given")
+    options = parser.parse_args(arguments)
+    mlflow.set_tracking_uri(options.tracking_uri)
+    client = MlflowClient()
+    numbers = {training.pipeline: _resume(client, training) for training in TRAININGS}
+    done = 0
+    while options.rounds is None or done < options.rounds:
+        started = time.monotonic()
+        for training in TRAININGS:
+            numbers[training.pipeline] += 1
+            _train(client, training, numbers[training.pipeline])
+        done += 1
+        time.sleep(max(0.0, started + options.cycle - time.monotonic()))
+
+
+def _resume(client: MlflowClient, training: Training) -> int:
+    """The last number that was used. Waits for MLflow for as long as it takes."""
+    while True:
+        try:
+            abandoned = tracking.end_abandoned(client, training)
+            if abandoned:
+                print(f"{training.pipeline}: {abandoned} abandoned run(s) marked as killed", flush=True)
+            return tracking.last_number(client, training)
+        except MlflowException as error:
+            print(f"waiting for MLflow: {_first_line(error)}", flush=True)
+            time.sleep(2)
+
+
+def _train(client: MlflowClient, training: Training, number: int) -> None:
+    started = time.monotonic()
+    try:
+        trained = tracking.run(client, training, number)
+    except Exception as error:  # the whole point: a training that fails must not end the others
+        print(f"{training.pipeline} {number}: failed: {_first_line(error)}", flush=True)
+    else:
+        figures = " ".join(f"{name}={value:.4g}" for name, value in trained.metrics.items())
+        print(f"{training.pipeline} {number}: {figures} in {time.monotonic() - started:.1f} s", flush=True)
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [repr(error)])[0]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,168 @@
+"""Starts the parts of the demo and waits until data flows through all of them."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from importlib import resources
+from pathlib import Path
+from string import Template
+from urllib.parse import quote
+
+from ml_exporter.demo import processes, programs
+from ml_exporter.demo.processes import NotReadyError, Process
+
+PORTS = {"exporter": 9840, "receiver": 9841, "mlflow": 5000, "prometheus": 9090, "alertmanager": 9093}
+"""Tried first; a port that somebody else has is replaced by a free one."""
+_QUIET_MLFLOW = {
+    # Without it MLflow starts seven more processes and takes twice as long.
+    "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "GIT_PYTHON_REFRESH": "quiet",
+}
+Say = Callable[[str], None]
+
+
+@dataclass
+class Stack:
+    """The demo in one folder: data, rendered files and logs. Everything listens on 127.0.0.1."""
+
+    folder: Path
+    """Absolute."""
+    cycle: float
+    """Seconds between two trainings of a pipeline."""
+    timeout: float
+    """Seconds that each wait may last."""
+    say: Say
+    addresses: dict[str, str] = field(default_factory=dict)
+    processes: list[Process] = field(default_factory=list)
+
+    @property
+    def config(self) -> Path:
+        return self.folder / "ml-exporter.yaml"
+
+    @property
+    def _rendered(self) -> Path:
+        return self.folder / "rendered"
+
+    def url(self, part: str) -> str:
+        return f"http://{self.addresses[part]}"
+
+    def start(self) -> None:
+        """Start all parts. Raises `MissingError` and `NotReadyError`."""
+        programs.require_packages("mlflow", "sklearn")
+        prometheus, alertmanager = programs.find("prometheus"), programs.find("alertmanager")
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.addresses = {part: f"127.0.0.1:{processes.free_port(port)}" for part, port in PORTS.items()}
+        self._configure()
+        self._start("mlflow", *self._mlflow(), env=_QUIET_MLFLOW)
+        self._start("receiver", *_module("receiver"), "--port", self._port("receiver"))
+        self._start("alertmanager", alertmanager, *self._alertmanager())
+        self._start("prometheus", prometheus, *self._prometheus())
+        self._start(
+            "pipelines", *_module("pipelines"), "--tracking-uri", self.url("mlflow"), "--cycle", str(self.cycle)
+        )
+        self._start("exporter", *_python("ml_exporter"), "run", "--config", self.config)
+
+    def wait(self) -> None:
+        """Return when a run has been seen by Prometheus and an alert by the receiver. Raises `NotReadyError`."""
+        for part, path in (
+            ("receiver", "/-/healthy"),
+            ("alertmanager", "/-/ready"),
+            ("prometheus", "/-/ready"),
+            ("exporter", "/-/healthy"),
+            ("mlflow", "/health"),
+        ):
+            self._wait(f"{part} answers at {self.url(part)}", partial(processes.answers, self.url(part) + path))
+        self._wait(
+            "a finished training is counted in Prometheus",
+            lambda: self.query('sum(ml_runs_finished_total{state="succeeded"}) > 0'),
+        )
+        self._wait("an alert reaches the receiver", self._notified)
+
+    def check(self) -> None:
+        """Raises `NotReadyError`, with its last words, when a part has ended."""
+        for process in self.processes:
+            if process.exit_code is not None:
+                raise NotReadyError(
+                    f"{process.name} ended with exit code {process.exit_code}; "
+                    f"the end of {process.log}:\n{process.tail()}"
+                )
+
+    def stop(self) -> None:
+        """End all parts and what they started."""
+        processes.stop_all(self.processes)
+
+    def query(self, expression: str) -> list[tuple[dict[str, str], float]]:
+        """What Prometheus answers now, (labels, value) per series; nothing while it does not answer."""
+        body = processes.get(f"{self.url('prometheus')}/api/v1/query?query={quote(expression)}")
+        result = json.loads(body)["data"]["result"] if body else []
+        return [(series["metric"], float(series["value"][1])) for series in result]
+
+    def _notified(self) -> bool:
+        return bool(json.loads(processes.get(f"{self.url('receiver')}/notifications") or b"[]"))
+
+    def _wait(self, what: str, predicate: Callable[[], object]) -> None:
+        self.say(f"waiting until {what}")
+        processes.wait_until(predicate, self.timeout, what, watch=self.processes)
+
+    def _start(self, name: str, *arguments: str | Path, env: Mapping[str, str] | None = None) -> None:
+        self.say(f"starting {name}")
+        log = self.folder / "logs" / f"{name}.log"
+        self.processes.append(processes.start(name, arguments, log=log, cwd=self.folder, env=env))
+
+    def _port(self, part: str) -> str:
+        return self.addresses[part].rpartition(":")[2]
+
+    def _configure(self) -> None:
+        """Write the configuration and what is generated from it."""
+        template = resources.files("ml_exporter.demo").joinpath("ml-exporter.yaml").read_text(encoding="utf-8")
+        self.config.write_text(Template(template).substitute(self.addresses), encoding="utf-8")
+        self.say(f"rendering rules, dashboards and routing from {self.config}")
+        rendering = subprocess.run(  # noqa: S603 - our own program
+            [*_python("ml_exporter"), "render", "--config", self.config, "--output", self._rendered],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if rendering.returncode != 0:
+            raise NotReadyError(f"ml-exporter render failed:\n{rendering.stdout}{rendering.stderr}")
+
+    def _mlflow(self) -> list[str | Path]:
+        return [
+            *_python("mlflow"),
+            *("server", "--host", "127.0.0.1", "--port", self._port("mlflow"), "--workers", "1"),
+            *("--backend-store-uri", f"sqlite:///{self.folder}/mlflow.db"),
+            *("--artifacts-destination", self.folder / "artifacts"),
+        ]
+
+    def _alertmanager(self) -> list[str]:
+        return [
+            f"--config.file={self._rendered}/alertmanager/alertmanager.yml",
+            f"--storage.path={self.folder}/alertmanager",
+            f"--web.listen-address={self.addresses['alertmanager']}",
+            "--cluster.listen-address=",
+        ]
+
+    def _prometheus(self) -> list[str]:
+        return [
+            f"--config.file={self._rendered}/prometheus/prometheus.yml",
+            f"--storage.tsdb.path={self.folder}/prometheus",
+            "--storage.tsdb.retention.time=35d",
+            f"--web.listen-address={self.addresses['prometheus']}",
+            "--web.enable-lifecycle",
+            # What is raised before Prometheus has found Alertmanager is lost, and by default sent again in a minute.
+            "--rules.alert.resend-delay=10s",
+        ]
+
+
+def _python(module: str) -> list[str | Path]:
+    return [sys.executable, "-m", module]
+
+
+def _module(name: str) -> list[str | Path]:
+    return _python(f"ml_exporter.demo.{name}")

@@ -1,0 +1,4 @@
+(import 'alerts/config.libsonnet') +
+(import 'alerts/alerts.libsonnet') +
+(import 'alerts/rules.libsonnet') +
+(import 'dashboards/dashboards.libsonnet')

@@ -1,0 +1,41 @@
+from ml_exporter.demo import table
+
+NOW = 1_000_000.0
+
+
+def answering(**families: list[tuple[dict[str, str], float]]):
+    return lambda expression: families.get(expression.partition("{")[0], [])
+
+
+def test_a_pipeline_shows_its_last_state_age_failures_and_degradation() -> None:
+    fraud = {"source": "tracking", "pipeline": "fraud"}
+    metric = {**fraud, "metric": "val_loss"}
+    text = table.render(
+        answering(
+            ml_run_last_finished_timestamp_seconds=[
+                ({**fraud, "state": "succeeded"}, NOW - 90),
+                ({**fraud, "state": "failed"}, NOW - 10),
+            ],
+            ml_pipeline_consecutive_failures=[(fraud, 3.0)],
+            ml_training_metric=[(metric, 0.3)],
+            ml_training_metric_baseline=[(metric, 0.25)],
+            ml_training_metric_degradation_ratio=[(metric, 0.2)],
+            ALERTS=[({**fraud, "alertname": "MLPipelineFailing"}, 1.0), ({"alertname": "Watchdog"}, 1.0)],
+        ),
+        NOW,
+    )
+    line = next(line for line in text.splitlines() if line.startswith("fraud"))
+    assert line.split("  ")[0] == "fraud"
+    for word in ("failed", "90 s ago", "3", "val_loss", "0.3", "0.25", "+20.0%", "MLPipelineFailing"):
+        assert word in line
+    assert "firing elsewhere: Watchdog" in text
+
+
+def test_a_pipeline_that_never_succeeded_says_so() -> None:
+    failed = ({"pipeline": "new", "state": "failed"}, NOW - 5)
+    text = table.render(answering(ml_run_last_finished_timestamp_seconds=[failed]), NOW)
+    assert "never" in text
+
+
+def test_without_an_answer_there_is_an_empty_table() -> None:
+    assert table.render(answering(), NOW).splitlines()[1:] == ["firing elsewhere: nothing"]

@@ -1,0 +1,123 @@
+"""The documentation says what the code does."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import typing
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from ml_exporter import discovery, reference
+from ml_exporter.__main__ import _parser
+from ml_exporter.config import Config, SourceConfig, from_data
+from ml_exporter.errors import Reason
+
+ROOT = Path(__file__).parents[1]
+
+
+def block(path: str, language: str) -> str:
+    found = re.findall(rf"```{language}\n(.*?)```", (ROOT / path).read_text(), re.DOTALL)
+    return str(max(found, key=len))
+
+
+def documented() -> dict[str, Any]:
+    data: dict[str, Any] = yaml.safe_load(block("docs/configuration.md", "yaml"))
+    return data
+
+
+def dataclasses_in(hint: Any) -> Iterator[Any]:
+    if dataclasses.is_dataclass(hint):
+        yield hint
+    for inner in typing.get_args(hint):
+        yield from dataclasses_in(inner)
+
+
+def merged(values: list[Any]) -> dict[str, Any]:
+    """All keys of sections of one type, wherever on the page they stand."""
+    result: dict[str, Any] = {}
+    for value in values:
+        items = value if isinstance(value, list) else list(value.values()) if isinstance(value, Mapping) else [value]
+        for item in [value, *items] if isinstance(value, Mapping) else items:
+            if isinstance(item, Mapping):
+                result |= item
+    return result
+
+
+def missing(cls: Any, shown: Mapping[str, Any], path: str) -> Iterator[str]:
+    """Keys of a dataclass, and of those within it, that the page does not show."""
+    for name, hint in typing.get_type_hints(cls, include_extras=True).items():
+        key = name.rstrip("_")
+        if key not in shown:
+            yield f"{path}{key}"
+            continue
+        for inner in dataclasses_in(hint):
+            yield from missing(inner, merged([shown[key]]), f"{path}{key}.")
+
+
+def test_every_key_is_on_the_page_and_nothing_else() -> None:
+    data = documented()
+    source = data.pop("sources")[0]
+    # The severities share their keys: the page shows each receiver once.
+    routes = {k: v for name in ("page", "ticket", "info", "watchdog") for k, v in data["alerting"][name].items()}
+    data["alerting"] |= dict.fromkeys(("page", "ticket", "info", "watchdog"), routes)
+    data["services"][0]["stages"] = merged(data["services"][0]["stages"]["training"])
+    lacking = [key for key in missing(Config, data, "") if key not in ("hash", "sources")]
+    for cls in (SourceConfig, discovery.options_of("mlflow")):
+        lacking += [f"sources[].{field.name}" for field in dataclasses.fields(cls) if field.name not in source]
+    assert not lacking
+
+
+def test_the_page_is_a_valid_configuration_and_its_values_are_the_defaults() -> None:
+    config, default = from_data(documented()), from_data({})
+    assert config.alerting.thresholds == default.alerting.thresholds
+    assert config.stack == default.stack
+    assert config.server == default.server
+    assert config.defaults == default.defaults
+    assert config.alerting.live_aliases == default.alerting.live_aliases
+    shown, options = config.sources[0].options, discovery.options_of("mlflow")()
+    for field in dataclasses.fields(options):
+        if field.name not in ("metrics", "exclude"):
+            assert getattr(shown, field.name) == getattr(options, field.name), field.name
+
+
+def test_the_readme_shows_a_valid_configuration() -> None:
+    assert from_data(yaml.safe_load(block("README.md", "yaml"))).services[0].owner == "risk-ml"
+
+
+def test_the_metrics_page_and_the_jsonnet_catalogue_are_generated() -> None:
+    assert (ROOT / "docs/metrics.md").read_text() == reference.markdown() + "\n", "run `make generate`"
+
+
+def test_every_reason_of_failure_is_explained() -> None:
+    page = (ROOT / "docs/operations.md").read_text()
+    assert [reason for reason in Reason if f"`{reason}`" not in page] == []
+
+
+def test_every_kind_of_source_has_a_section() -> None:
+    page = (ROOT / "docs/sources.md").read_text()
+    assert [kind for kind in discovery.kinds() if f"\n## {kind}\n" not in page] == []
+
+
+def test_every_link_between_pages_leads_somewhere() -> None:
+    broken = []
+    for page in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]:
+        for target in re.findall(r"\]\(([^)#]+?)(?:#[^)]*)?\)", page.read_text()):
+            if "://" not in target and not (page.parent / target).exists():
+                broken.append(f"{page.name}: {target}")
+    assert not broken
+
+
+def test_every_command_of_the_readme_exists(capsys: pytest.CaptureFixture[str]) -> None:
+    readme = (ROOT / "README.md").read_text()
+    makefile = (ROOT / "Makefile").read_text()
+    for target in re.findall(r"^make ([a-z-]+)", readme, re.MULTILINE):
+        assert f"\n{target}:" in makefile, target
+    for command in set(re.findall(r"^ml-exporter ([a-z]+)", readme, re.MULTILINE)):
+        with pytest.raises(SystemExit) as ended:
+            _parser().parse_args([command, "--help"])
+        assert ended.value.code == 0
