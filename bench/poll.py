@@ -11,8 +11,8 @@ import asyncio
 import os
 import statistics
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,6 +44,13 @@ class Result:
         return statistics.mean(c.received for c in self.cycles) + self.deletions.received / CYCLES_A_DAY
 
 
+@dataclass(frozen=True)
+class Theirs:
+    ready: float
+    """Seconds from the start until the peer has figures to show: a full scan."""
+    cycles: list[tuple[float, int]]
+
+
 @contextmanager
 def seeded_mlflow(folder: Path, size: seed.Size) -> Iterator[CountingProxy]:
     """A real MLflow that holds `size` runs as of now, behind the counting proxy."""
@@ -56,19 +63,24 @@ def seeded_mlflow(folder: Path, size: seed.Size) -> Iterator[CountingProxy]:
         server.stop()
 
 
-async def measure(folder: Path, proxy: CountingProxy, cycles: int) -> Result:
-    """Backfill, warm up, then `cycles` polls of a server that goes on working, then the daily pass."""
-    ours = Ours(folder / "state.db", proxy, time.time())
-    try:
-        backfill = await ours.backfill()
-        measured = []
-        for _ in range(WARM_UP + cycles):
-            ours.clock.now += INTERVAL
-            seed.churn(folder / "mlflow.db", ours.clock.now, INTERVAL)
-            measured.append(await ours.poll())
-        return Result(backfill, measured[WARM_UP:], await ours.deletions(INTERVAL))
-    finally:
-        await ours.close()
+async def measure(servers: Mapping[int, tuple[Path, CountingProxy]], cycles: int) -> dict[int, Result]:
+    """Per size: backfill, warm-up, `cycles` polls of a server that goes on working, then the daily pass.
+
+    The sizes take turns, cycle by cycle, so that whatever else the machine does falls on both.
+    """
+    ours = {runs: Ours(folder / "state.db", proxy, time.time()) for runs, (folder, proxy) in servers.items()}
+    measured: dict[int, list[Cost]] = {runs: [] for runs in servers}
+    backfills = {runs: await each.backfill() for runs, each in ours.items()}
+    for _ in range(WARM_UP + cycles):
+        for runs, each in ours.items():
+            each.clock.now += INTERVAL
+            seed.churn(servers[runs][0] / "mlflow.db", each.clock.now, INTERVAL)
+            measured[runs].append(await each.poll())
+    results = {}
+    for runs, each in ours.items():
+        results[runs] = Result(backfills[runs], measured[runs][WARM_UP:], await each.deletions(INTERVAL))
+        await each.close()
+    return results
 
 
 def main(arguments: list[str]) -> None:
@@ -79,17 +91,23 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--peer", default=os.environ.get(PEER), metavar="COMMAND", help="with {url} and {port}")
     parser.add_argument("--peer-cycles", type=int, default=5)
     options = parser.parse_args(arguments)
-    results, theirs = {}, []
-    for runs in options.runs:
-        folder = scratch.fresh(f"poll-{runs}")
-        with seeded_mlflow(folder, seed.Size(runs)) as proxy:
-            if options.peer and runs == max(options.runs):
-                with peer.started(options.peer, proxy.url, folder / "peer.log") as base:
-                    theirs = peer.cycles(base, proxy, options.peer_cycles)
-            results[runs] = asyncio.run(measure(folder, proxy, options.cycles))
-        _show_size(runs, results[runs])
+    with ExitStack() as stack:
+        servers = {}
+        for runs in sorted(options.runs):
+            folder = scratch.fresh(f"poll-{runs}")
+            servers[runs] = folder, stack.enter_context(seeded_mlflow(folder, seed.Size(runs)))
+        theirs = _measure_peer(options.peer, *servers[max(servers)], options.peer_cycles) if options.peer else None
+        results = asyncio.run(measure(servers, options.cycles))
+    for runs, result in results.items():
+        _show_size(runs, result)
     _show_growth(results)
-    _show_peer(results[max(options.runs)], theirs)
+    _show_peer(results[max(results)], theirs)
+
+
+def _measure_peer(command: str, folder: Path, proxy: CountingProxy, cycles: int) -> Theirs:
+    began = time.perf_counter()
+    with peer.started(command, proxy.url, folder / "peer.log") as base:
+        return Theirs(time.perf_counter() - began, peer.cycles(base, proxy, cycles))
 
 
 def _show_size(runs: int, result: Result) -> None:
@@ -115,31 +133,25 @@ def _show_size(runs: int, result: Result) -> None:
 
 def _show_growth(results: dict[int, Result]) -> None:
     small, large = results[min(results)], results[max(results)]
+    wall, received = (small.wall(), large.wall()), (small.received(), large.received())
     rows = [
-        ("time", seconds(small.wall()), seconds(large.wall()), times(large.wall() / small.wall()), "≤ 1.5×"),
-        (
-            "received",
-            size(small.received()),
-            size(large.received()),
-            times(large.received() / small.received()),
-            "≤ 1.5×",
-        ),
+        ("time", *map(seconds, wall), times(wall[1] / wall[0]), "≤ 1.5×"),
+        ("received", *map(size, received), times(received[1] / received[0]), "≤ 1.5×"),
     ]
     head = ("a cycle, all counted", f"{min(results):,} runs", f"{max(results):,} runs", "ratio", "bar")
     show("growth", head, rows)
 
 
-def _show_peer(ours: Result, theirs: list[tuple[float, int]]) -> None:
-    if not theirs:
+def _show_peer(ours: Result, theirs: Theirs | None) -> None:
+    if theirs is None:
         print(f"\npeer: not given (--peer or {PEER}; docs/performance.md says how)")
         return
-    wall, received = (statistics.mean(figures) for figures in zip(*theirs, strict=True))
+    wall, received = (statistics.mean(figures) for figures in zip(*theirs.cycles, strict=True))
+    mine = ours.wall(), ours.received()
     rows = [
-        ("time", seconds(wall), seconds(ours.wall()), times(wall / ours.wall()), "≥ 10×"),
-        ("received", size(received), size(ours.received()), times(received / ours.received()), "≥ 10×"),
+        ("time", seconds(wall), seconds(mine[0]), times(wall / mine[0]), "≥ 10×"),
+        ("received", size(received), size(mine[1]), times(received / mine[1]), "≥ 10×"),
+        ("history read after", seconds(theirs.ready), seconds(ours.backfill.wall), "", ""),
     ]
-    show(
-        f"against the peer, {len(theirs)} of its collections",
-        ("a cycle, all counted", "peer", "ours", "ratio", "bar"),
-        rows,
-    )
+    title = f"against the peer, {len(theirs.cycles)} of its collections"
+    show(title, ("a cycle, all counted", "peer", "ours", "ratio", "bar"), rows)

@@ -16,6 +16,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from random import Random
 
 from prometheus_client import CollectorRegistry, Metric, start_http_server
@@ -101,15 +102,15 @@ def _one_size(series: int) -> None:
 
     rows = []
     for zipped, name in ((False, "identity"), (True, "gzip")):
-        rows.append(_row(f"scrape, {name}", _wall(lambda z=zipped: theirs(z)), _wall(lambda z=zipped: ours.scrape(z))))
+        rows.append(_row(f"scrape, {name}", _wall(partial(theirs, zipped)), _wall(partial(ours.scrape, zipped))))
     scraper = multiprocessing.get_context("spawn").Pool(1)  # a process of its own: the servers need this one's GIL
     with scraper, _their_server(registry) as their_port, _our_server(ours) as our_port:
         for encoding in ("identity", "gzip"):
             asked = [(port, encoding) for port in (their_port, our_port)]
-            over = [_wall(lambda a=arguments: scraper.apply(_get, a)) for arguments in asked]
+            over = [_wall(partial(scraper.apply, _get, arguments)) for arguments in asked]
             rows.append(_row(f"over HTTP, {encoding}", *over))
     refresh = _cpu(ours.refresh)
-    minute = SCRAPES * _cpu(lambda: theirs(True)), SCRAPES * _cpu(lambda: ours.scrape(True)) + REFRESHES * refresh
+    minute = SCRAPES * _cpu(partial(theirs, True)), SCRAPES * _cpu(partial(ours.scrape, True)) + REFRESHES * refresh
     rows.append(_row("CPU a minute, gzip, refreshes counted", *minute))
     shown = f"{ours.series:,} series of {len(ours.states):,} pipelines, {size(len(text))}, {seconds(refresh)} a refresh"
     show(shown, ("", "prometheus_client", "ours", "ratio"), rows)

@@ -14,6 +14,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 
 import requests
@@ -98,7 +99,11 @@ def _some_polls(port: int, database: Path) -> None:
     done = _polls(_scrape(port))
     for more in range(1, POLLS + 1):
         seed.churn(database, time.time(), 1.0)
-        _wait(port, lambda text, least=done + more: _polls(text) >= least, BACKFILL_WITHIN, pause=0.5)
+        _wait(port, partial(_has_polled, done + more), BACKFILL_WITHIN, pause=0.5)
+
+
+def _has_polled(times: int, text: str) -> bool:
+    return _polls(text) >= times
 
 
 def _polls(text: str) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 import json
 import re
 import subprocess
@@ -29,7 +30,12 @@ Change = Callable[[dict[str, Any]], None]
 
 def rules_of(data: Any) -> dict[str, Any]:
     """File name → rule file, as rendered."""
-    files = render.generate(config.from_data(data))
+    return copy.deepcopy(_rules_of(json.dumps(data)))
+
+
+@functools.cache
+def _rules_of(data: str) -> dict[str, Any]:
+    files = render.generate(config.from_data(json.loads(data)))
     return {Path(name).name: yaml.safe_load(text) for name, text in files.items() if "/rules/" in name}
 
 

@@ -73,6 +73,7 @@ def parsed(text: str, **environment: str) -> Config:
         ),
         ("alerting: {alertmanager: 0.33}", "alerting.alertmanager: found 0.33; allowed is text (put it in quotes)"),
         ("alerting: {page: {webhook: {}}}", "alerting.page.webhook: allowed is one of url and url_file"),
+        ("stack: {exporter_username: me}", "stack.exporter_password_file: goes together with exporter_username"),
         ("alerting: {thresholds: {failing_runs: 0}}", "alerting.thresholds.failing_runs: found 0; allowed are 1 to 50"),
     ],
 )

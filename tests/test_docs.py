@@ -31,7 +31,7 @@ def documented() -> dict[str, Any]:
 
 
 def dataclasses_in(hint: Any) -> Iterator[Any]:
-    if dataclasses.is_dataclass(hint):
+    if isinstance(hint, type) and dataclasses.is_dataclass(hint):
         yield hint
     for inner in typing.get_args(hint):
         yield from dataclasses_in(inner)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import gzip
 import math
+import subprocess
 from typing import Any
 
 import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
+from tests.support.programs import program
 
-from ml_exporter.catalog import RUN_DURATION_BUCKETS, Shed
+from ml_exporter.catalog import FAMILIES, RUN_DURATION_BUCKETS, Shed
 from ml_exporter.exposition import MAX_LABEL, SHEDDABLE, Exposition, render_group
 from ml_exporter.model import HistogramSample, Sample
 
@@ -127,6 +129,22 @@ def test_families_of_two_sources_stand_together() -> None:
     text = b"".join(shown.scrape(openmetrics=True, gzip=False)).decode()
     assert text.count("# TYPE ml_source_up ") == 1
     assert text.endswith("# EOF\n")
+
+
+@pytest.mark.parametrize("version", [None, "3.5"])
+def test_promtool_finds_nothing_to_say(version: str | None) -> None:
+    promtool = program("promtool", version)
+    every = [
+        HistogramSample(f.name, tuple("x" for _ in own), (1,) * (len(f.buckets) + 1), 1.5)
+        if f.type == "histogram"
+        else Sample(f.name, tuple("x" for _ in own), 1)
+        for f in FAMILIES
+        if (own := [label for label in f.labels if label not in FIXED]) is not None
+    ]
+    page = b"".join(exposition(*every).scrape(openmetrics=False, gzip=False))
+    ours = b"".join(line for line in page.splitlines(keepends=True) if b"ml_" in line)
+    done = subprocess.run([promtool, "check", "metrics"], input=ours, capture_output=True, check=False)
+    assert (done.returncode, done.stdout.decode(), done.stderr.decode()) == (0, "", "")
 
 
 def test_shedding_takes_training_metrics_before_histograms_and_never_states() -> None:

@@ -236,6 +236,19 @@ def test_prometheus_scrapes_and_tells_whom_the_configuration_names() -> None:
     assert prometheus["alerting"]["alertmanagers"] == [{"static_configs": [{"targets": ["c:3"]}]}]
 
 
+def test_prometheus_knows_how_to_ask_an_exporter_behind_tls_and_a_password() -> None:
+    stack = {
+        "exporter_url": "https://a:1",
+        "exporter_username": "prometheus",
+        "exporter_password_file": "/run/secrets/exporter",
+        "exporter_ca_file": "/etc/ca.pem",
+    }
+    [scrape] = loaded(configured(stack=stack), "prometheus/prometheus.yml")["scrape_configs"]
+    assert scrape["scheme"] == "https"
+    assert scrape["tls_config"] == {"ca_file": "/etc/ca.pem"}
+    assert scrape["basic_auth"] == {"username": "prometheus", "password_file": "/run/secrets/exporter"}
+
+
 # Grafana and Kubernetes
 
 

@@ -48,7 +48,7 @@ local targets(queries, more={}) = [target(index, queries[index]) + more for inde
 
   // One figure. about: title, description, unit, query; steps: [[colour, from], …]
   stat(width, about):: base('stat', width, 4, about) {
-    targets: targets([about.query], { instant: true }),
+    targets: targets([about.query], { instant: true, range: false }),
     options: {
       reduceOptions: { calcs: ['lastNotNull'], fields: '', values: false },
       colorMode: 'value',
@@ -83,7 +83,7 @@ local targets(queries, more={}) = [target(index, queries[index]) + more for inde
 
   // How many in each bucket of a histogram, over the time that is shown.
   buckets(width, about):: base('bargauge', width, 8, about) {
-    targets: targets([about.query], { instant: true, format: 'heatmap' }),
+    targets: targets([about.query], { instant: true, range: false, format: 'heatmap' }),
     options: {
       displayMode: 'basic',
       orientation: 'horizontal',

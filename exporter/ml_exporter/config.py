@@ -275,6 +275,8 @@ def from_data(data: Any, environment: Mapping[str, str] = os.environ, folder: Pa
     )
     _check_services(config)
     _check_routes(config.alerting)
+    if bool(config.stack.exporter_username) != bool(config.stack.exporter_password_file):
+        raise ConfigError("stack.exporter_password_file: goes together with exporter_username; one of them is missing")
     return config
 
 

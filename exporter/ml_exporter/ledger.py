@@ -217,7 +217,7 @@ class _Fold:
         source = self.change.source
         if self.batch.progress is not None and not source.backfill_complete:
             source.progress = min(1.0, max(source.progress, self.batch.progress))
-        if self.batch.backfilled and not source.backfill_complete:
+        if self.batch.backfilled is not None and not source.backfill_complete:
             states = {**self.ledger.pipelines, **self.change.pipelines}.values()
             source.backfill_complete = all(s.backfilled or s.gone_at is not None for s in states if s)
             source.progress = 1.0 if source.backfill_complete else source.progress

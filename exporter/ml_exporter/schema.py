@@ -108,6 +108,8 @@ def convert(hint: Any, value: Any, path: str) -> Any:
 
 
 def _constrained(base: Any, rule: Any, *, value: Any, path: str) -> Any:
+    if value is None and type(None) in typing.get_args(base):
+        return None
     match rule:
         case Duration():
             return _duration(rule, value, path)

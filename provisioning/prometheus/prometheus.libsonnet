@@ -18,6 +18,11 @@ function(config)
     scrape_configs: [{
       job_name: 'ml-exporter',
       [if std.startsWith(stack.exporter_url, 'https:') then 'scheme']: 'https',
+      [if stack.exporter_ca_file != null then 'tls_config']: { ca_file: stack.exporter_ca_file },
+      [if stack.exporter_username != null then 'basic_auth']: {
+        username: stack.exporter_username,
+        password_file: stack.exporter_password_file,
+      },
       static_configs: [{ targets: stack.exporter_targets }],
     }],
   }

@@ -29,7 +29,7 @@ def engine() -> Iterator[None]:
     if os.geteuid() != 0:
         raise Unavailable("no Docker engine answers, and starting one needs root")
     _install(docker="docker.io", dockerd="docker.io", iptables="iptables")
-    with tempfile.TemporaryDirectory(prefix="dockerd-", ignore_cleanup_errors=True) as folder:
+    with tempfile.TemporaryDirectory(prefix="dockerd-") as folder:
         address = f"unix://{folder}/docker.sock"
         private = ["--exec-root", f"{folder}/exec", "--pidfile", f"{folder}/pid"]
         dockerd = start(
@@ -53,6 +53,15 @@ def engine() -> Iterator[None]:
             else:
                 os.environ["DOCKER_HOST"] = before
             dockerd.stop()
+            _unmount_below(folder)
+
+
+def _unmount_below(folder: str) -> None:
+    """dockerd leaves network namespaces mounted, which keep the folder from being deleted."""
+    mounted = [line.split()[1] for line in Path("/proc/mounts").read_text(encoding="utf-8").splitlines()]
+    for path in mounted:
+        if path.startswith(f"{folder}/"):
+            _succeeds("umount", "--lazy", path)
 
 
 def _sweep() -> None:

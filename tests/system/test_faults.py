@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 from tests.support.exporter import Exporter
@@ -152,6 +155,46 @@ def test_a_corrupt_state_file_fails_the_start_once_and_is_kept(
     assert [file.read_bytes() for file in it.folder.glob("ml-exporter.db.corrupt-*")] == [b"garbage" * 1000]
     it.start()
     assert it.series()["ml_exporter_state_kept_aside"] == 1
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of its own with room for little."""
+    folder = tmp_path / "small"
+    folder.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(folder)], capture_output=True, text=True, check=False
+    )
+    if mounted.returncode != 0:
+        pytest.skip(f"a small file system cannot be mounted here: {mounted.stderr.strip()}")
+    yield folder
+    subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+def test_a_full_disk_is_said_and_nothing_is_lost_once_there_is_room(
+    mlflow: MlflowServer, exporter: Callable[..., Exporter], small_disk: Path
+) -> None:
+    experiment = mlflow.experiment("full-disk")
+    it = exporter(mlflow.url, include=["full-disk"])
+    it.config["state"] = str(small_disk / "state.db")
+    it.start()
+    it.until_series("ml_source_backfill_complete", 1)
+    filler = small_disk / "filler"
+    with contextlib.suppress(OSError), filler.open("wb", buffering=0) as file:
+        while file.write(b"x" * 4096):
+            pass
+    mlflow.run(experiment, "FAILED", start=time.time() - 9, end=time.time())
+    it.until(lambda: it.series().get("ml_source_polls_total failed state", 0) > 0, "it counts it")
+    series = it.series()
+    assert series["ml_source_up"] == 0
+    assert series["ml_runs_finished_total full-disk failed"] == 0
+    assert "disk is full" in it.log.read_text()
+    filler.unlink()
+    it.until_series("ml_runs_finished_total full-disk failed", 1, timeout=60)
+    it.kill()
+    it.start()
+    it.until_series("ml_source_up", 1)
+    assert it.series()["ml_runs_finished_total full-disk failed"] == 1
 
 
 def test_sigterm_ends_it_well_and_the_debug_page_shows_the_last_poll(

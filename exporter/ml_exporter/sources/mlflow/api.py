@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias, TypeVar
 
 from ml_exporter.errors import Malformed
-from ml_exporter.mlflow_shapes import ExperimentPage, RunPage, RunReply
 from ml_exporter.model import Batch
 from ml_exporter.ports import Call
+from ml_exporter.sources.mlflow.shapes import ExperimentPage, RunPage, RunReply
 
 T = TypeVar("T")
 Steps: TypeAlias = Generator[Call | Batch, Any, T]

@@ -7,8 +7,8 @@ import sys
 from collections import defaultdict
 from collections.abc import Collection, Iterable
 
-from ml_exporter.mlflow_shapes import Metric, RunRecord
 from ml_exporter.model import Dataset, Pipeline, Run, RunState
+from ml_exporter.sources.mlflow.shapes import Metric, RunRecord
 
 STATES = {
     "RUNNING": RunState.RUNNING,

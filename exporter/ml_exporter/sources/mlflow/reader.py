@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
-from ml_exporter.mlflow_api import Part, Position, Steps, search_runs
-from ml_exporter.mlflow_roster import Experiment
-from ml_exporter.mlflow_runs import is_child, to_run
-from ml_exporter.mlflow_scan import ORDER
-from ml_exporter.mlflow_shapes import RunPage, RunRecord
 from ml_exporter.model import Batch, Cursor, Json, Pipeline, Receipt, Run
+from ml_exporter.sources.mlflow.api import Part, Position, Steps, search_runs
+from ml_exporter.sources.mlflow.roster import Experiment
+from ml_exporter.sources.mlflow.runs import is_child, to_run
+from ml_exporter.sources.mlflow.scan import ORDER
+from ml_exporter.sources.mlflow.shapes import RunPage, RunRecord
 
 
 class Reader:

@@ -7,7 +7,9 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 
-from ml_exporter.mlflow_api import (
+from ml_exporter.model import Dataset, Model, ModelMetric, ModelVersion
+from ml_exporter.ports import Call
+from ml_exporter.sources.mlflow.api import (
     MAX_IDS,
     Part,
     Steps,
@@ -16,8 +18,8 @@ from ml_exporter.mlflow_api import (
     quoted,
     search_runs,
 )
-from ml_exporter.mlflow_runs import allowed, number, seconds, training_dataset
-from ml_exporter.mlflow_shapes import (
+from ml_exporter.sources.mlflow.runs import allowed, number, seconds, training_dataset
+from ml_exporter.sources.mlflow.shapes import (
     LoggedModel,
     LoggedPage,
     Metric,
@@ -27,8 +29,6 @@ from ml_exporter.mlflow_shapes import (
     VersionInfo,
     VersionPage,
 )
-from ml_exporter.model import Dataset, Model, ModelMetric, ModelVersion
-from ml_exporter.ports import Call
 
 DETAILS_FOR = 600.0
 """Seconds that the details of a run or a logged model are good for."""

@@ -8,17 +8,17 @@ from fnmatch import fnmatchcase
 from functools import partial
 from itertools import groupby
 
-from ml_exporter.mlflow_api import (
+from ml_exporter.model import Json
+from ml_exporter.ports import Call
+from ml_exporter.sources.mlflow.api import (
     MAX_IDS,
     Part,
     Steps,
     all_pages,
     search_experiments,
 )
-from ml_exporter.mlflow_runs import seconds
-from ml_exporter.mlflow_shapes import ExperimentInfo, ServerInfo, Workspaces
-from ml_exporter.model import Json
-from ml_exporter.ports import Call
+from ml_exporter.sources.mlflow.runs import seconds
+from ml_exporter.sources.mlflow.shapes import ExperimentInfo, ServerInfo, Workspaces
 
 PAGE = 1000
 FULL_EVERY = 3600.0

@@ -10,11 +10,11 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
-from ml_exporter.mlflow_api import MAX_IDS, START, Part, Position
-from ml_exporter.mlflow_roster import Experiment, Key, pack, unpack
-from ml_exporter.mlflow_runs import seconds
-from ml_exporter.mlflow_shapes import RunPage
 from ml_exporter.model import Cursor, Json, Scan
+from ml_exporter.sources.mlflow.api import MAX_IDS, START, Part, Position
+from ml_exporter.sources.mlflow.roster import Experiment, Key, pack, unpack
+from ml_exporter.sources.mlflow.runs import seconds
+from ml_exporter.sources.mlflow.shapes import RunPage
 
 ORDER = "start_time"
 

@@ -10,32 +10,33 @@ import math
 from bisect import bisect_right
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Annotated, Literal
 from urllib.parse import quote, urlencode
 
 from ml_exporter.errors import Malformed
-from ml_exporter.mlflow_api import (
+from ml_exporter.model import Cursor, Json, Model, Pipeline, PipelineInfo, Receipt, Run
+from ml_exporter.ports import Poll, Source
+from ml_exporter.schema import Between, Duration
+from ml_exporter.sources.mlflow.api import (
     ACTIVE_FILTER,
     START,
     Position,
     Steps,
     get_run,
 )
-from ml_exporter.mlflow_reader import Reader
-from ml_exporter.mlflow_registry import Registry
-from ml_exporter.mlflow_roster import Experiment, Roster, chosen, pack, parts, unpack
-from ml_exporter.mlflow_scan import ORDER, current_pass
-from ml_exporter.mlflow_seen import Seen
-from ml_exporter.mlflow_shapes import RunRecord
-from ml_exporter.model import Cursor, Json, Model, Pipeline, PipelineInfo, Receipt, Run
-from ml_exporter.ports import Poll, Source
+from ml_exporter.sources.mlflow.reader import Reader
+from ml_exporter.sources.mlflow.registry import Registry
+from ml_exporter.sources.mlflow.roster import Experiment, Roster, chosen, pack, parts, unpack
+from ml_exporter.sources.mlflow.scan import ORDER, current_pass
+from ml_exporter.sources.mlflow.seen import Seen
+from ml_exporter.sources.mlflow.shapes import RunRecord
 
 MAX_ASKED = 200
 """Missing runs asked for by id in one poll; the others are still missing next time."""
 STARTED_OVERLAP_MS = 60_000
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Options:
     """Settings of a source of kind mlflow; intervals and the overlap in seconds."""
 
@@ -46,15 +47,15 @@ class Options:
     children: bool = False
     """Count child runs (of sweeps) too."""
     registry: bool = True
-    registry_interval: float = 120.0
-    reconcile_interval: float = 86400.0
+    registry_interval: Annotated[float, Duration("1s", "1d")] = 120.0
+    reconcile_interval: Annotated[float, Duration("0s", "366d")] = 86400.0
     """Between passes that find deleted runs; 0: never."""
-    page_size: int = 1000
-    overlap: float = 300.0
+    page_size: Annotated[int, Between(1, 50_000)] = 1000
+    overlap: Annotated[float, Duration("1s", "7d")] = 300.0
     """How late a run's end may be written, or how far a client's clock may be behind."""
-    active_interval: float = 540.0
+    active_interval: Annotated[float, Duration("1s", "10m")] = 540.0
     """Every active run is read again at least this often."""
-    backfill_pages: int = 10
+    backfill_pages: Annotated[int, Between(1, 1000)] = 10
     """Pages of history in one poll."""
 
 
