@@ -19,7 +19,7 @@ demo: $(VENV)/.demo ## the whole stack on this machine, without Docker; Ctrl-C s
 	@$(VENV)/bin/ml-exporter demo $(DEMO)
 
 test: $(VENV)/.test ## fast tests: everything that needs neither other servers nor Docker
-	@$(PROGRAMS) promtool amtool
+	@$(PROGRAMS) promtool amtool jsonnetfmt
 	$(PYTEST) -m "not system and not docker" $(ARGS)
 
 test-systems: $(VENV)/.test ## tests with a real MLflow, Prometheus and Alertmanager
@@ -36,12 +36,11 @@ lint: $(VENV)/.test ## ruff, mypy --strict, jsonnetfmt
 	$(PY) -m mypy
 	jsonnetfmt --test $(JSONNET)
 
-bench: $(VENV)/.test ## benchmarks; each prints ratios from one run
-	$(PY) -m bench $(ARGS)
+bench: $(VENV)/.test ## benchmarks, as ratios from one run (BENCH="scrape" runs one)
+	$(PY) -m bench $(BENCH)
 
 generate: $(VENV)/.test ## make the committed generated files anew
-	@mkdir -p alerts/lib docs
-	$(PY) -m ml_exporter metrics --format json > alerts/lib/catalog.json
+	$(PY) -m ml_exporter.render
 	$(PY) -m ml_exporter metrics --format markdown > docs/metrics.md
 
 clean: ## remove the virtual environment, the demo's data and what builds and tests leave

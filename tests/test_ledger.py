@@ -262,3 +262,24 @@ def test_a_version_older_than_what_is_remembered_has_no_baseline() -> None:
     book = Book()
     book.feed(models=(model("1", version("1", "ancient", 0.7)),))
     assert book.ledger.models["fraud"].versions["1"].baselines == {}
+
+
+def test_a_figure_has_a_time_when_it_appears_or_changes_in_a_version_that_was_known() -> None:
+    book = Book()
+
+    def figures() -> dict[str, float | None]:
+        found = book.ledger.models["fraud"].versions["1"].metrics
+        return {figure.dataset: figure.changed_at for figure in found}
+
+    def read(**values: float) -> None:
+        metrics = tuple(ModelMetric("auc", dataset, value) for dataset, value in values.items())
+        book.feed(models=(model("1", ModelVersion("1", NOW, "v", "train", None, metrics)),))
+
+    read(holdout=0.9)
+    assert figures() == {"holdout": None}
+    book.now += 100
+    read(holdout=0.9, november=0.6)
+    assert figures() == {"holdout": None, "november": NOW + 100}
+    book.now += 100
+    read(holdout=0.8, november=0.6)
+    assert figures() == {"holdout": NOW + 200, "november": NOW + 100}

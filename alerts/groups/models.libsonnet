@@ -8,8 +8,8 @@ function(config)
   local q = (import '../lib/queries.libsonnet')(config);
   local model = '{{ $labels.model }} version {{ $labels.version }} ({{ $labels.source }})';
   local onDataset = '{{ if $labels.dataset }} on {{ $labels.dataset }}{{ end }}';
-  local since = 'the version was registered, or the alias moved to it, after the first sight of the source, '
-                + 'or the figure was fine within the last 30 days';
+  local since = 'the version was registered, the alias moved to it, or the figure appeared or changed, '
+                + 'after the first sight of the source';
 
   local live(worse, severity, name) = {
     name: name,
@@ -20,11 +20,12 @@ function(config)
       and (
         %(live)s and on (source, model, version) %(new)s
         or
-        min_over_time(%(live)s[30d:1h]) <= %(worse)s
+        %(live)s and on (source, model, version, metric, dataset) %(changed)s
       )
     ||| % {
       live: q.select(recorded.liveDegradation, q.claimed),
       new: recorded.newVersion,
+      changed: m.ml_model_metric_changed_timestamp_seconds,
       worse: t.number(worse),
     },
     summary: 'Live model %s is worse than its baseline' % model,

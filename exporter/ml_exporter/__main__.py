@@ -26,8 +26,12 @@ _EXAMPLES = """examples:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; the exit code."""
-    arguments = _parser().parse_args(argv)
+    arguments, rest = _parser().parse_known_args(argv)
     command: Callable[[argparse.Namespace], int] = arguments.command
+    if command is _demo:
+        arguments.rest = rest  # the demo has a parser of its own
+    elif rest:
+        _parser().error(f"unrecognized arguments: {' '.join(rest)}")
     try:
         return command(arguments)
     except ConfigError as error:
@@ -52,8 +56,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"ml-exporter {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
-    def command(name: str, function: Callable[[argparse.Namespace], int], text: str) -> argparse.ArgumentParser:
-        sub = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
+    def command(
+        name: str, function: Callable[[argparse.Namespace], int], text: str, *, add_help: bool = True
+    ) -> argparse.ArgumentParser:
+        sub = commands.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.", add_help=add_help)
         sub.set_defaults(command=function)
         return sub
 
@@ -80,10 +86,8 @@ def _parser() -> argparse.ArgumentParser:
     metrics = command("metrics", _metrics, "list every metric with its type, labels and help")
     metrics.add_argument("--format", choices=("table", "markdown", "json"), default="table")
 
-    demo = command(
-        "demo", _demo, "run the whole stack on this machine, with pipelines that really train and really fail"
-    )
-    demo.add_argument("rest", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
+    what = "run the whole stack on this machine, with pipelines that really train and really fail"
+    command("demo", _demo, what, add_help=False)
     return parser
 
 

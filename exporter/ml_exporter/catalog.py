@@ -166,6 +166,12 @@ FAMILIES: tuple[Family, ...] = (
         _T,
     ),
     _gauge(
+        "ml_model_metric_changed_timestamp_seconds",
+        (*_VERSION, "metric", "dataset"),
+        "When this exporter saw the figure of a version it knew appear or change; absent until then.",
+        _T,
+    ),
+    _gauge(
         "ml_model_metric_baseline",
         (*_VERSION, "metric"),
         "Median of the metric over up to 20 successes before the run that trained the version; fixed when the "

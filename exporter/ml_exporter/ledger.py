@@ -6,8 +6,8 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
-from ml_exporter.model import Batch, Cursor, Model, PipelineInfo, Receipt, Run, RunState, Scan
-from ml_exporter.states import ActiveRun, FinishedRun, ModelState, PipelineState, SourceState, VersionState
+from ml_exporter.model import Batch, Cursor, Model, ModelVersion, PipelineInfo, Receipt, Run, RunState, Scan
+from ml_exporter.states import ActiveRun, Figure, FinishedRun, ModelState, PipelineState, SourceState, VersionState
 
 T = TypeVar("T")
 
@@ -252,12 +252,23 @@ class _Fold:
                 version.pipeline,
                 dataset.name if dataset else "",
                 dataset.digest if dataset else "",
-                [(metric.metric, metric.dataset, metric.value) for metric in version.metrics],
+                self.figures(version, known),
             )
             settled = known.baselines if known else None
             entry.baselines = settled if settled is not None else self.baselines(entry)
             state.versions[version.version] = entry
         return state
+
+    def figures(self, version: ModelVersion, known: VersionState | None) -> list[Figure]:
+        """The figures of a version; one that is new or different in a version we knew has changed now."""
+        before = {(figure.metric, figure.dataset): figure for figure in known.metrics} if known else {}
+        result = []
+        for read in version.metrics:
+            old = before.get((read.metric, read.dataset))
+            same = old is not None and old.value == read.value
+            changed_at = old.changed_at if old and same else self.now if known else None
+            result.append(Figure(read.metric, read.dataset, read.value, changed_at))
+        return result
 
     def baselines(self, version: VersionState) -> dict[str, float] | None:
         """What was usual before the run that trained the version; None while that run is not settled."""
@@ -266,7 +277,8 @@ class _Fold:
             return {}
         if not pipeline.backfilled or version.run_id in pipeline.active:
             return None
-        found = {metric: pipeline.baseline(metric, version.run_id) for metric, _, _ in version.metrics}
+        names = {figure.metric for figure in version.metrics}
+        found = {metric: pipeline.baseline(metric, version.run_id) for metric in names}
         return {metric: baseline for metric, baseline in found.items() if baseline is not None}
 
 

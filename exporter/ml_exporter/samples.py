@@ -81,11 +81,13 @@ def _version(key: tuple[str, str], entry: VersionState, directions: Directions) 
     baselines = entry.baselines or {}
     for metric, baseline in sorted(baselines.items()):
         yield Sample("ml_model_metric_baseline", (*key, metric), baseline)
-    for metric, dataset, value in entry.metrics:
-        yield Sample("ml_model_metric", (*key, metric, dataset), value)
-        if metric in baselines and metric in directions:
-            worse = degradation(value, baselines[metric], directions[metric])
-            yield from _if_known("ml_model_metric_degradation_ratio", (*key, metric, dataset), worse)
+    for figure in entry.metrics:
+        labels = (*key, figure.metric, figure.dataset)
+        yield Sample("ml_model_metric", labels, figure.value)
+        yield from _if_known("ml_model_metric_changed_timestamp_seconds", labels, figure.changed_at)
+        if figure.metric in baselines and figure.metric in directions:
+            worse = degradation(figure.value, baselines[figure.metric], directions[figure.metric])
+            yield from _if_known("ml_model_metric_degradation_ratio", labels, worse)
 
 
 def _if_known(family: str, labels: tuple[str, ...], value: float | None) -> Samples:

@@ -153,6 +153,16 @@ class PipelineState:
         return {resource: sum(values) / len(values) for resource, values in readings.items()}
 
 
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """A quality figure; `dataset` is empty for the training run's own, `changed_at` is when we saw it change."""
+
+    metric: str
+    dataset: str
+    value: float
+    changed_at: float | None = None
+
+
 @dataclass(slots=True)
 class VersionState:
     """A model version and the baseline that its training run was born with (None: not settled yet)."""
@@ -162,8 +172,7 @@ class VersionState:
     pipeline: str | None = None
     dataset: str = ""
     digest: str = ""
-    metrics: list[tuple[str, str, float]] = field(default_factory=list)
-    """(metric, dataset, value); dataset is empty for the training run's own figure."""
+    metrics: list[Figure] = field(default_factory=list)
     baselines: dict[str, float] | None = None
 
 
