@@ -54,13 +54,15 @@ class Theirs:
 @contextmanager
 def seeded_mlflow(folder: Path, size: seed.Size) -> Iterator[CountingProxy]:
     """A real MLflow that holds `size` runs as of now, behind the counting proxy."""
-    seed.seed(folder / "mlflow.db", size, time.time())
+    database = folder / "mlflow.db"
+    seed.seed(database, size, time.time())
     server = start_mlflow(folder, scratch.free_port())
     try:
         with CountingProxy(scratch.free_port(), int(server.url.rpartition(":")[2])) as proxy:
             yield proxy
     finally:
         server.stop()
+        database.unlink()  # half a gigabyte
 
 
 async def measure(servers: Mapping[int, tuple[Path, CountingProxy]], cycles: int) -> dict[int, Result]:

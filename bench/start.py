@@ -86,8 +86,14 @@ def _exporter(config: Path, port: int, shows: str) -> Iterator[tuple[float, int]
     with (config.parent / "exporter.log").open("ab") as log:
         began = time.perf_counter()
         process = subprocess.Popen(command, stdout=log, stderr=log, cwd=config.parent)
+
+    def shown(text: str) -> bool:
+        if process.poll() is not None:
+            raise RuntimeError(f"the exporter ended with {process.returncode}; see {config.parent / 'exporter.log'}")
+        return shows in text
+
     try:
-        _wait(port, lambda text: shows in text, START_WITHIN, pause=0.005)
+        _wait(port, shown, START_WITHIN, pause=0.005)
         yield time.perf_counter() - began, process.pid
     finally:
         process.terminate()

@@ -14,7 +14,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("model",),
     ("catalog",),
     ("ports", "states", "schema"),
-    ("ledger", "samples"),
+    ("ledger", "samples", "settings"),
     ("sources", "reference"),
     ("http", "exposition", "discovery", "store", "publish"),
     ("config", "logs"),

@@ -9,8 +9,9 @@ import pytest
 import yaml
 
 from ml_exporter import schema
-from ml_exporter.config import Config, from_data, load
+from ml_exporter.config import from_data, load
 from ml_exporter.errors import ConfigError
+from ml_exporter.settings import Config
 
 MLFLOW = {"name": "tracking", "kind": "mlflow", "url": "http://mlflow:5000"}
 

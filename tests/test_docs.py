@@ -14,8 +14,9 @@ import yaml
 
 from ml_exporter import discovery, reference
 from ml_exporter.__main__ import _parser
-from ml_exporter.config import Config, SourceConfig, from_data
+from ml_exporter.config import from_data
 from ml_exporter.errors import Reason
+from ml_exporter.settings import Config, SourceConfig
 
 ROOT = Path(__file__).parents[1]
 

@@ -9,8 +9,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from ml_exporter import __version__
-from ml_exporter.config import Config, from_data, load
+from ml_exporter.config import from_data, load
 from ml_exporter.errors import ConfigError, MlExporterError
+from ml_exporter.settings import Config
 
 _EXAMPLES = """examples:
   ml-exporter run --mlflow http://mlflow:5000       watch one MLflow, nothing to configure

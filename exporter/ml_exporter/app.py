@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from ml_exporter import __version__, discovery
-from ml_exporter.config import Config, ConfiguredSource
 from ml_exporter.errors import ConfigError, MlExporterError
 from ml_exporter.exposition import Exposition, render_group
 from ml_exporter.http import Client, HttpSettings
 from ml_exporter.model import Pipeline, Sample
 from ml_exporter.poller import Poller
+from ml_exporter.settings import Config, ConfiguredSource
 from ml_exporter.store import Store
 from ml_exporter.web.app import application
 from ml_exporter.web.backend import SourceView, State

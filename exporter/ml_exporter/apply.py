@@ -9,9 +9,9 @@ import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 
-from ml_exporter.config import Config
 from ml_exporter.errors import ConfigError
 from ml_exporter.render import render
+from ml_exporter.settings import Config
 
 TIMEOUT = 30.0
 """Seconds for one part to reload; Prometheus reads large rule files slowly."""

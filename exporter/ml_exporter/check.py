@@ -8,11 +8,11 @@ from collections.abc import Callable
 
 from ml_exporter import discovery
 from ml_exporter.app import settings_of
-from ml_exporter.config import Config, ConfiguredSource
 from ml_exporter.errors import SourceError
 from ml_exporter.http import Client
 from ml_exporter.model import PipelineInfo, Receipt
 from ml_exporter.ports import Call
+from ml_exporter.settings import Config, ConfiguredSource
 
 
 def check(config: Config, say: Callable[[str], None]) -> bool:

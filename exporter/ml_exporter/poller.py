@@ -15,13 +15,13 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from ml_exporter.catalog import BY_NAME
-from ml_exporter.config import Config, ConfiguredSource
 from ml_exporter.errors import MlExporterError, Reason, SourceError, StateError
 from ml_exporter.exposition import Exposition, Group, render_group
 from ml_exporter.ledger import Change, Ledger
 from ml_exporter.model import Batch, Cursor, HistogramSample, Json, Receipt, Sample
 from ml_exporter.ports import Call, Poll, Reply, Source
 from ml_exporter.samples import Directions, Samples, of_model, of_pipeline
+from ml_exporter.settings import Config, ConfiguredSource
 from ml_exporter.store import Store
 
 log = logging.getLogger(__name__)

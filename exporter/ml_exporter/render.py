@@ -10,10 +10,10 @@ import _gojsonnet
 import yaml
 
 from ml_exporter import reference
-from ml_exporter.config import Config, Thresholds
 from ml_exporter.errors import RenderError
 from ml_exporter.publish import MARK, publish
 from ml_exporter.schema import Duration
+from ml_exporter.settings import Config, Thresholds
 
 Format = Literal["files", "kubernetes"]
 

@@ -1,0 +1,225 @@
+"""The settings: what a configuration file may say, as dataclasses with their defaults and limits."""
+
+from __future__ import annotations
+
+import dataclasses
+import fnmatch
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, Any
+
+from ml_exporter.schema import Between, Duration, Matches
+
+DEFAULT_SERVICE = "unassigned"
+
+_NAME = Matches(r"[a-zA-Z0-9][a-zA-Z0-9_.-]{0,62}", "a name of letters, digits, '_', '.' and '-', at most 63 long")
+_URL = Matches(r"https?://[^\s/?#@]+(/[^\s?#]*)?", "http(s)://host[:port][/path] without user, query or fragment")
+_LISTEN = Matches(r"(\[[0-9a-fA-F:]+\]|[^\s:]*):\d{1,5}", "host:port")
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    listen: Annotated[str, _LISTEN] = "127.0.0.1:9840"
+    web_config: str | None = None
+    """TLS and basic auth, in the exporter-toolkit's format."""
+
+
+@dataclass(frozen=True, slots=True)
+class Defaults:
+    interval: Annotated[float, Duration("1s", "1h")] = 30.0
+    timeout: Annotated[float, Duration("100ms", "10m")] = 10.0
+    series_limit: Annotated[int, Between(100, 10_000_000)] = 100_000
+
+
+@dataclass(frozen=True, slots=True)
+class SourceConfig:
+    """What every source has, whatever its kind."""
+
+    name: Annotated[str, _NAME]
+    kind: str
+    url: Annotated[str, _URL]
+    interval: Annotated[float | None, Duration("1s", "1h")] = None
+    timeout: Annotated[float | None, Duration("100ms", "10m")] = None
+    series_limit: Annotated[int | None, Between(100, 10_000_000)] = None
+    username: str | None = None
+    password_file: str | None = None
+    password: str | None = field(default=None, repr=False)
+    token_file: str | None = None
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    ca_file: str | None = None
+    max_response_bytes: Annotated[int, Between(1_000, 4_000_000_000)] = 256_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class ConfiguredSource:
+    """A source with its defaults filled in and the options of its kind."""
+
+    common: SourceConfig
+    options: Any
+    interval: float
+    timeout: float
+    series_limit: int
+
+
+@dataclass(frozen=True, slots=True)
+class StageItem:
+    """A component of a service. `pipeline` is `source/name`, both with wildcards."""
+
+    pipeline: Annotated[str, Matches(r"[^/]+/.+", "source/name, with wildcards such as tracking/fraud-*")]
+    every: Annotated[float | None, Duration("1m", "366d")] = None
+    """The pipeline is expected to succeed at least this often."""
+
+
+STAGES = ("ingestion", "features", "training", "validation", "inference", "monitoring")
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    name: Annotated[str, _NAME]
+    owner: str
+    tier: Annotated[int, Between(1, 3)] = 2
+    stages: Mapping[str, tuple[StageItem, ...]] = field(default_factory=dict)
+    models: tuple[str, ...] = ()
+    """Names of registered models, `source/name` or a bare name for any source; with wildcards."""
+
+
+@dataclass(frozen=True, slots=True)
+class Webhook:
+    url: str | None = None
+    url_file: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Slack:
+    channel: str
+    api_url_file: str
+
+
+@dataclass(frozen=True, slots=True)
+class PagerDuty:
+    routing_key_file: str
+
+
+@dataclass(frozen=True, slots=True)
+class Email:
+    to: str
+    from_: str
+    smarthost: Annotated[str, _LISTEN]
+    username: str | None = None
+    password_file: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MSTeams:
+    webhook_url_file: str
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """Who is told of one severity, and how often; unset times take the severity's defaults."""
+
+    webhook: Webhook | None = None
+    slack: Slack | None = None
+    pagerduty: PagerDuty | None = None
+    email: Email | None = None
+    msteams: MSTeams | None = None
+    group_wait: Annotated[float | None, Duration("0s", "1h")] = None
+    group_interval: Annotated[float | None, Duration("1s", "24h")] = None
+    repeat_interval: Annotated[float | None, Duration("1m", "5d")] = None
+
+
+@dataclass(frozen=True, slots=True)
+class Thresholds:
+    """Where the shipped alerts fire. Sources: Prometheus' advice on batch jobs (two cycles), docs/alerts.md."""
+
+    failing_runs: Annotated[int, Between(1, 50)] = 3
+    overdue_cycles: Annotated[float, Between(1, 100)] = 2.0
+    never_succeeded_after: Annotated[float, Duration("1m", "30d")] = 86400.0
+    stuck_factor: Annotated[float, Between(1.1, 1000)] = 3.0
+    stuck_at_least: Annotated[float, Duration("1s", "7d")] = 1800.0
+    stuck_without_typical: Annotated[float, Duration("1m", "30d")] = 86400.0
+    slow_ratio: Annotated[float, Between(1.01, 1000)] = 1.5
+    fast_ratio: Annotated[float, Between(0.001, 0.99)] = 0.2
+    duration_at_least: Annotated[float, Duration("0s", "7d")] = 60.0
+    queued_too_long: Annotated[float, Duration("1s", "7d")] = 1800.0
+    metric_worse: Annotated[float, Between(0.001, 10)] = 0.05
+    metric_worse_not_live: Annotated[float, Between(0.001, 10)] = 0.10
+    metric_worse_page: Annotated[float, Between(0.001, 10)] = 0.10
+    source_down_for: Annotated[float, Duration("0s", "1d")] = 300.0
+    source_stale_intervals: Annotated[float, Between(2, 1000)] = 10.0
+    backfill_after: Annotated[float, Duration("1m", "30d")] = 86400.0
+
+
+@dataclass(frozen=True, slots=True)
+class Alerting:
+    alertmanager: Annotated[str, Matches(r"0\.\d+", "a version such as '0.33'")] = "0.33"
+    """The Alertmanager version that the routing is written for."""
+    runbook_url: str = "https://github.com/ml-exporter/ml-exporter/blob/main/alerts/runbooks"
+    dashboard_url: str = "http://localhost:3000"
+    live_aliases: tuple[str, ...] = ("champion",)
+    """A version behind one of these serves users: only for it does bad quality page."""
+    thresholds: Thresholds = field(default_factory=Thresholds)
+    page: Route = field(default_factory=Route)
+    ticket: Route = field(default_factory=Route)
+    info: Route = field(default_factory=Route)
+    watchdog: Route = field(default_factory=Route)
+
+
+@dataclass(frozen=True, slots=True)
+class Stack:
+    """Addresses of the parts of the stack, as each other part reaches them."""
+
+    scrape_interval: Annotated[float, Duration("1s", "10m")] = 15.0
+    evaluation_interval: Annotated[float, Duration("1s", "10m")] = 15.0
+    exporter_targets: tuple[str, ...] = ("127.0.0.1:9840",)
+    alertmanager_targets: tuple[str, ...] = ("127.0.0.1:9093",)
+    exporter_url: Annotated[str, _URL] = "http://127.0.0.1:9840"
+    prometheus_url: Annotated[str, _URL] = "http://127.0.0.1:9090"
+    alertmanager_url: Annotated[str, _URL] = "http://127.0.0.1:9093"
+    exporter_username: str | None = None
+    exporter_password_file: str | None = None
+    """As Prometheus and `apply` find it, when the exporter's web configuration asks for a user."""
+    exporter_ca_file: str | None = None
+    grafana_dashboards: str = "/etc/ml-exporter/grafana/dashboards"
+    """Where Grafana finds the rendered dashboards."""
+    output: str | None = None
+    """Where `apply` renders to; the folder that Prometheus, Alertmanager and Grafana read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    server: Server = field(default_factory=Server)
+    state: str = "./ml-exporter.db"
+    defaults: Defaults = field(default_factory=Defaults)
+    sources: tuple[ConfiguredSource, ...] = ()
+    services: tuple[Service, ...] = ()
+    alerting: Alerting = field(default_factory=Alerting)
+    stack: Stack = field(default_factory=Stack)
+    hash: str = ""
+    """Of the file's meaning, before environment variables are filled in: equal wherever it is read."""
+
+    def service_of_pipeline(self, source: str, name: str) -> tuple[str, float | None]:
+        """The first service that claims a pipeline, and the cycle it expects, in seconds."""
+        for service in self.services:
+            for items in service.stages.values():
+                for item in items:
+                    if fnmatch.fnmatchcase(f"{source}/{name}", item.pipeline):
+                        return service.name, item.every
+        return DEFAULT_SERVICE, None
+
+    def service_of_model(self, source: str, name: str) -> str:
+        """The first service that claims a registered model."""
+        for service in self.services:
+            for pattern in service.models:
+                if fnmatch.fnmatchcase(name, pattern) or fnmatch.fnmatchcase(f"{source}/{name}", pattern):
+                    return service.name
+        return DEFAULT_SERVICE
+
+    def for_jsonnet(self) -> dict[str, Any]:
+        """What rules, dashboards and routing may know: no secrets, only the paths of their files."""
+        plain = dataclasses.asdict(self)
+        plain["sources"] = [
+            {"name": source.common.name, "kind": source.common.kind, "interval": source.interval}
+            for source in self.sources
+        ]
+        return plain
