@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gzip
+import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -239,6 +242,30 @@ def test_a_pipeline_that_is_gone_takes_its_series_along(house: Callable[..., Hou
     it.poll()
     assert not [name for name in it.series() if " train" in name]
     assert "ml_runs_finished_total other failed" in it.series()
+
+
+def test_a_poller_that_is_stopped_in_the_middle_of_a_commit_ends_after_it(
+    house: Callable[..., House], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    it = house(reads(failed("a")))
+    begun, commit = threading.Event(), it.store.commit
+
+    def slow(*arguments: Any) -> None:
+        begun.set()
+        time.sleep(0.3)
+        commit(*arguments)
+
+    async def stop_it() -> None:
+        task = asyncio.create_task(it.poller.run())
+        await asyncio.to_thread(begun.wait)
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+        # Whoever takes up the state now must find it as it will stay.
+        assert it.store.load("s")[0] == {"at": NOW}
+
+    monkeypatch.setattr(it.store, "commit", slow)
+    asyncio.run(stop_it())
 
 
 def test_dropped_series_are_counted_by_family(house: Callable[..., House], caplog: pytest.LogCaptureFixture) -> None:

@@ -16,8 +16,8 @@ import yaml
 from tests.support.programs import program
 
 from ml_exporter import config, publish, reference, render
-from ml_exporter.config import Config
 from ml_exporter.errors import RenderError
+from ml_exporter.settings import Config
 
 ROOT = Path(__file__).parents[1]
 

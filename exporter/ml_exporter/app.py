@@ -48,6 +48,7 @@ class App:
         self.version = __version__
         self._running: dict[str, Running] = {}
         self._reloading = asyncio.Lock()
+        self._hang_ups: set[asyncio.Task[str | None]] = set()
         self._accepted_at, self._accepted = clock(), True
         self._ready = False
 
@@ -63,8 +64,7 @@ class App:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop.set)
-        reloads: set[asyncio.Task[str | None]] = set()
-        loop.add_signal_handler(signal.SIGHUP, lambda: reloads.add(asyncio.ensure_future(self.reload())))
+        loop.add_signal_handler(signal.SIGHUP, self._hang_up)
         self._show_own()
         web_config = self.config.server.web_config
         server = await serve(
@@ -113,6 +113,11 @@ class App:
             await running.client.close()
 
     # Reload
+
+    def _hang_up(self) -> None:
+        task = asyncio.ensure_future(self.reload())
+        self._hang_ups.add(task)  # the loop itself keeps only a weak reference
+        task.add_done_callback(self._hang_ups.discard)
 
     async def reload(self) -> str | None:
         """Take a new configuration; None if it was accepted, else why not (the old one keeps running)."""

@@ -15,7 +15,7 @@ Format = Literal["logfmt", "json"]
 _BARE = re.compile(r'[^\s"=\\]+')
 _NOT_IN_KEYS = re.compile(r"[^A-Za-z0-9_.-]")
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
-_OURS = ("ts", "level", "logger", "msg", "error", "traceback")
+_OURS = ("ts", "level", "logger", "msg", "traceback")
 
 
 def configure(format: Format = "logfmt", level: str = "info", stream: TextIO | None = None) -> None:
@@ -49,7 +49,7 @@ class Formatter(logging.Formatter):
             if key not in _STANDARD:
                 event[f"{key}_" if key in _OURS else key] = value
         if record.exc_info and record.exc_info[0]:
-            event["error"] = f"{record.exc_info[0].__name__}: {record.exc_info[1]}"
+            event.setdefault("error", f"{record.exc_info[0].__name__}: {record.exc_info[1]}")
             event["traceback"] = self.formatException(record.exc_info)
         return self._write(event)
 

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from typing import Any, ParamSpec, Protocol, TypeVar
 
 from ml_exporter.catalog import BY_NAME
 from ml_exporter.errors import MlExporterError, Reason, SourceError, StateError
@@ -25,6 +25,9 @@ from ml_exporter.settings import Config, ConfiguredSource
 from ml_exporter.store import Store
 
 log = logging.getLogger(__name__)
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 MAX_BACKOFF = 120.0
 """Seconds between polls of a source that keeps failing, at most (or its interval, if that is longer)."""
@@ -125,8 +128,8 @@ class Poller:
             poll = self.source.poll(dict(self.cursor), self.clock())
             await self._drive(poll)
             self.ledger.source = replace(self.ledger.source, last_success_at=self.clock())
-            await asyncio.to_thread(self.store.commit, self.name, Change(cursor={}, source=self.ledger.source))
-            await asyncio.to_thread(self._show)
+            await _finishing(self.store.commit, self.name, Change(cursor={}, source=self.ledger.source))
+            await _finishing(self._show)
         except (SourceError, StateError) as problem:
             error = problem
         except Exception as problem:  # whatever a source does wrong must not end its polling
@@ -139,17 +142,17 @@ class Poller:
                 poll.close()
         self._record(error, time.monotonic() - began)
         self._show_health()
-        await asyncio.to_thread(self.exposition.publish)
+        await _finishing(self.exposition.publish)
         return error
 
     async def _drive(self, poll: Poll) -> None:
         """Run the generator: calls go to the client, batches to the state."""
         answer: Reply | Receipt | None = None
-        while (step := await asyncio.to_thread(_advance, poll, answer)) is not None:
+        while (step := await _finishing(_advance, poll, answer)) is not None:
             if isinstance(step, Call):
                 answer = await self.client.send(step)
             else:
-                answer = await asyncio.to_thread(self._take, step)
+                answer = await _finishing(self._take, step)
 
     # State
 
@@ -178,7 +181,7 @@ class Poller:
         due = [name for name, at in self._born.items() if now - at >= min(SCRAPE_GAP, self.configured.interval)]
         if due:
             change = self.ledger.announce([name for name in due if name in self.ledger.pipelines])
-            await asyncio.to_thread(self._commit, change)
+            await _finishing(self._commit, change)
             for name in due:
                 del self._born[name]
 
@@ -251,6 +254,16 @@ class Poller:
         for family in BY_NAME.values():
             if family.shed:
                 yield Sample("ml_source_series_dropped_total", (family.name,), health.dropped.get(family.name, 0))
+
+
+async def _finishing(function: Callable[P, T], *arguments: P.args, **keywords: P.kwargs) -> T:
+    """Run in a thread, to its end even if cancelled: nobody may take up the state while it is being written."""
+    work = asyncio.ensure_future(asyncio.to_thread(function, *arguments, **keywords))
+    try:
+        return await asyncio.shield(work)
+    except asyncio.CancelledError:
+        await asyncio.wait([work])
+        raise
 
 
 def _advance(poll: Poll, answer: Any) -> Call | Batch | None:
