@@ -17,7 +17,7 @@ from ml_exporter.errors import ConfigError, MlExporterError
 from ml_exporter.exposition import Exposition, render_group
 from ml_exporter.http import Client, HttpSettings
 from ml_exporter.model import Pipeline, Sample
-from ml_exporter.poller import Poller
+from ml_exporter.poller import Health, Poller
 from ml_exporter.settings import Config, ConfiguredSource
 from ml_exporter.store import Store
 from ml_exporter.web.app import application
@@ -94,11 +94,13 @@ class App:
             if not same_services or running.get(source.common.name) != source
         }
 
-    async def _start(self, name: str, client: Client, config: Config) -> None:
+    async def _start(self, name: str, client: Client, config: Config, health: Health | None = None) -> None:
+        """Start polling a source; `health` is what is known of it from before a reload."""
         configured = next(source for source in config.sources if source.common.name == name)
         common = configured.common
         source = discovery.create(common.kind, name, configured.options, common.url)
         poller = Poller(configured, config, source, client, self.store, self.exposition, self.clock)
+        poller.health = health or poller.health
         await asyncio.to_thread(poller.restore)
         self._running[name] = Running(poller, client, asyncio.create_task(poller.run(), name=name))
         log.info("source started", extra={"source": name, "kind": common.kind, "url": common.url})
@@ -151,6 +153,7 @@ class App:
         """Restart the sources that have a new client, stop those that are gone; the others go on undisturbed."""
         wanted = {source.common.name for source in config.sources}
         gone = self._running.keys() - wanted
+        health = {name: running.poller.health for name, running in self._running.items()}
         await self._stop(*gone, *(clients.keys() & self._running.keys()))
         for name in gone:
             self.exposition.remove(name)
@@ -158,7 +161,7 @@ class App:
         for running in self._running.values():
             running.poller.config = config
         for name, client in clients.items():
-            await self._start(name, client, config)
+            await self._start(name, client, config, health.get(name))
         self.config = config
 
     def _show_own(self) -> None:

@@ -129,8 +129,12 @@ def test_a_bad_reload_keeps_the_old_configuration_and_a_good_one_is_taken(
     assert it.series()["ml_exporter_config_last_reload_successful"] == 0
     assert it.series()["ml_runs_active reload-one running"] == 0
     it.file.write_text(good.replace("reload-one", "reload-*"))
+    polls = it.series()["ml_source_polls_total ok none"]
     assert it.reload()[0] == 200
-    assert it.series()["ml_exporter_config_last_reload_successful"] == 1
+    series = it.series()
+    assert series["ml_exporter_config_last_reload_successful"] == 1
+    assert series["ml_source_up"] == 1
+    assert series["ml_source_polls_total ok none"] >= polls
     it.until_series("ml_runs_active reload-two running", 0)
     it.file.write_text(good.replace(it.address, "127.0.0.1:1"))
     status, text = it.reload()
