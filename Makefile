@@ -36,8 +36,8 @@ lint: $(VENV)/.test ## ruff, mypy --strict, jsonnetfmt
 	$(PY) -m mypy
 	jsonnetfmt --test $(JSONNET)
 
-bench: $(VENV)/.test ## benchmarks, as ratios from one run (BENCH="scrape" runs one)
-	$(PY) -m bench $(BENCH)
+bench: $(VENV)/.test ## benchmarks, as ratios from one run (ARGS=scrape runs one)
+	$(PY) -m bench $(ARGS)
 
 generate: $(VENV)/.test ## make the committed generated files anew
 	$(PY) -m ml_exporter.render

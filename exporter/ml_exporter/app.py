@@ -22,7 +22,7 @@ from ml_exporter.settings import Config, ConfiguredSource
 from ml_exporter.store import Store
 from ml_exporter.web.app import application
 from ml_exporter.web.backend import SourceView, State
-from ml_exporter.web.server import serve
+from ml_exporter.web.server import Runner, serve
 from ml_exporter.web.toolkit import load as load_web_config
 
 log = logging.getLogger(__name__)
@@ -65,15 +65,16 @@ class App:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop.set)
         loop.add_signal_handler(signal.SIGHUP, self._hang_up)
-        self._show_own()
         web_config = self.config.server.web_config
-        server = await serve(
-            application(self), self.config.server.listen, load_web_config(Path(web_config)) if web_config else None
-        )
-        self._server = server
+        server: Runner | None = None
         try:
+            self._show_own()
+            # State first: a scrape that came before it would show Prometheus that every series has gone.
             for name, client in self._clients(self.config).items():
                 await self._start(name, client, self.config)
+            self._server = server = await serve(
+                application(self), self.config.server.listen, load_web_config(Path(web_config)) if web_config else None
+            )
             self._ready = True
             ready(server.address)
             await stop.wait()
@@ -81,7 +82,8 @@ class App:
         finally:
             self._ready = False
             await self._stop(*self._running)
-            await server.stop()
+            if server:
+                await server.stop()
             self.store.close()
 
     def _clients(self, config: Config) -> dict[str, Client]:

@@ -36,34 +36,48 @@ def render_group(samples: Iterable[Sample | HistogramSample], fixed: Mapping[str
     """Render the samples of one group; `fixed` gives the labels they share, such as source and ml_service."""
     lines: dict[str, list[str]] = {}
     series: dict[str, int] = {}
-    heads: dict[tuple[str, ...], str] = {}
+    shapes: dict[str, tuple[str, tuple[str, ...]]] = {}
+    escaped: dict[str, str] = {}
     for sample in samples:
-        family = BY_NAME[sample.family]
-        head = heads.get(family.labels)
-        if head is None:
-            shared = (f'{label}="{_escape(fixed[label])}"' for label in family.labels if label in fixed)
-            head = heads[family.labels] = ",".join(shared)
-        own = (label for label in family.labels if label not in fixed)
-        pairs = ",".join(f'{label}="{_escape(value)}"' for label, value in zip(own, sample.labels, strict=True))
-        labels = f"{head},{pairs}" if head and pairs else head or pairs
-        new = _lines(family, sample, labels)
-        lines.setdefault(family.name, []).extend(new)
-        series[family.name] = series.get(family.name, 0) + len(new)
-    return {name: (("\n".join(text) + "\n").encode("utf-8", "replace"), series[name]) for name, text in lines.items()}
+        name = sample.family
+        shape = shapes.get(name)
+        if shape is None:
+            shape = shapes[name] = _shape(BY_NAME[name], fixed)
+            lines[name], series[name] = [], 0
+        pairs = [shape[0]] if shape[0] else []
+        for label, value in zip(shape[1], sample.labels, strict=True):
+            text = escaped.get(value)
+            if text is None:
+                text = escaped[value] = _escape(value)
+            pairs.append(f'{label}="{text}"')
+        labels = ",".join(pairs)
+        if isinstance(sample, Sample):
+            wrapped = f"{{{labels}}}" if labels else ""
+            lines[name].append(f"{name}{wrapped} {_number(sample.value)}\n")
+            series[name] += 1
+        else:
+            new = _histogram(sample, labels)
+            lines[name].extend(new)
+            series[name] += len(new)
+    return {name: ("".join(text).encode("utf-8", "replace"), series[name]) for name, text in lines.items()}
 
 
-def _lines(family: Family, sample: Sample | HistogramSample, labels: str) -> list[str]:
-    name = family.name
-    if isinstance(sample, Sample):
-        return [f"{name}{{{labels}}} {_number(sample.value)}" if labels else f"{name} {_number(sample.value)}"]
+def _shape(family: Family, fixed: Mapping[str, str]) -> tuple[str, tuple[str, ...]]:
+    """The labels that all samples of a family share, written out, and the names of the others."""
+    shared = ",".join(f'{label}="{_escape(fixed[label])}"' for label in family.labels if label in fixed)
+    return shared, tuple(label for label in family.labels if label not in fixed)
+
+
+def _histogram(sample: HistogramSample, labels: str) -> list[str]:
+    name, bounds = sample.family, BY_NAME[sample.family].buckets
     comma = "," if labels else ""
     result, cumulative = [], 0
-    for bound, count in zip((*family.buckets, float("inf")), sample.counts, strict=True):
+    for bound, count in zip((*bounds, float("inf")), sample.counts, strict=True):
         cumulative += count
-        result.append(f'{name}_bucket{{{labels}{comma}le="{_bound(bound)}"}} {cumulative}')
+        result.append(f'{name}_bucket{{{labels}{comma}le="{_bound(bound)}"}} {cumulative}\n')
     wrapped = f"{{{labels}}}" if labels else ""
-    result.append(f"{name}_count{wrapped} {cumulative}")
-    result.append(f"{name}_sum{wrapped} {_number(sample.total)}")
+    result.append(f"{name}_count{wrapped} {cumulative}\n")
+    result.append(f"{name}_sum{wrapped} {_number(sample.total)}\n")
     return result
 
 

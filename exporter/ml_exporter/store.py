@@ -114,7 +114,8 @@ class Store:
                     ledger.source = msgspec.json.decode(blob, type=SourceState)
         except msgspec.MsgspecError as error:
             raise StateError(
-                f"state file {self.path}: {kind} '{name}' of source '{source}' is unreadable: {error}"
+                f"state file {self.path}: {kind} '{name}' of source '{source}' is unreadable: {error}; "
+                "was it written by another version? Run that one, or move the file away to begin anew"
             ) from error
         return cursor, ledger
 

@@ -17,6 +17,8 @@ from ml_exporter.web.backend import Backend
 BACKEND: web.AppKey[Backend] = web.AppKey("backend", Backend)
 CLOCK: web.AppKey[Callable[[], float]] = web.AppKey("clock", Callable)  # type: ignore[arg-type]
 LARGEST_REQUEST = 65_536
+SLICE = 1 << 20
+"""Bytes written at once: a whole answer would be copied into the transport's buffer first."""
 SECURITY_HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "deny",
@@ -75,7 +77,9 @@ async def _metrics(request: web.Request) -> web.StreamResponse:
     response.content_length = sum(map(len, parts))
     await response.prepare(request)
     for part in parts if request.method != "HEAD" else ():
-        await response.write(part)
+        view = memoryview(part)
+        for start in range(0, len(view), SLICE):
+            await response.write(view[start : start + SLICE])
     await response.write_eof()
     return response
 
