@@ -44,7 +44,7 @@
       why: 'one message is enough for one figure of a model',
       source: ['severity="page"', 'model=~".+"'],
       target: ['severity="ticket"', 'model=~".+"'],
-      equal: ['source', 'ml_service', 'model', 'version', 'metric'],
+      equal: ['source', 'ml_service', 'model', 'version', 'metric', 'dataset'],
     },
     {
       why: 'when no exporter is seen, each of them is down',

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from ml_exporter import schema
-from ml_exporter.config import from_data, load
+from ml_exporter.config import from_data, load, warnings
 from ml_exporter.errors import ConfigError
 from ml_exporter.settings import Config
 
@@ -75,6 +75,25 @@ def parsed(text: str, **environment: str) -> Config:
         ("alerting: {alertmanager: 0.33}", "alerting.alertmanager: found 0.33; allowed is text (put it in quotes)"),
         ("alerting: {page: {webhook: {}}}", "alerting.page.webhook: allowed is one of url and url_file"),
         ("stack: {exporter_username: me}", "stack.exporter_password_file: goes together with exporter_username"),
+        ("sources: [{name: a, kind: mlflow, url: 'http://x', username: u, password: hunter2}]", "${NAME} from the env"),
+        (
+            "sources: [{name: a, kind: mlflow, url: 'http://x', metrics: [auc]}]",
+            "sources[0].metrics: found ['auc']; allowed is a mapping, {key: value}",
+        ),
+        (
+            "alerting: {page: {webhook: {url: nowhere}}}",
+            "alerting.page.webhook.url: found 'nowhere'; allowed is an addr",
+        ),
+        (
+            "alerting: {page: {pagerduty: {routing_key_file: 'https://x'}}}",
+            "alerting.page.pagerduty.routing_key_file: found 'https://x'; allowed is the path of a file",
+        ),
+        (
+            "{sources: [{name: tracking, kind: mlflow, url: 'http://x'}], services: [{name: a, owner: x, "
+            "stages: {training: [{pipeline: trakcing/a}]}}]}",
+            "services[0].stages.training[0].pipeline: found 'trakcing/a', and no source is called 'trakcing'; did you "
+            "mean 'tracking'?",
+        ),
         ("alerting: {thresholds: {failing_runs: 0}}", "alerting.thresholds.failing_runs: found 0; allowed are 1 to 50"),
     ],
 )
@@ -163,3 +182,45 @@ def test_the_file_is_named_in_every_error(tmp_path: Path) -> None:
 )
 def test_durations(text: str, value: float | None) -> None:
     assert schema.seconds(text) == value
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("state: a\nstate: b", "line 2, column 1: the key 'state' is given twice, first in line 1"),
+        (
+            "server:\n\tlisten: x",
+            "line 2, column 1: found character '\\t' that cannot start any token; indent with spaces",
+        ),
+        ("alerting: {ticket: {slack: {channel: #ml, api_url_file: x}}}\n", "a text that begins with # needs quotes"),
+        ("a: b: c", "line 1, column 5: mapping values are not allowed here"),
+    ],
+)
+def test_a_file_that_is_not_yaml_says_the_line_and_the_mend(tmp_path: Path, text: str, message: str) -> None:
+    file = tmp_path / "bad.yaml"
+    file.write_text(text)
+    with pytest.raises(ConfigError) as refused:
+        load(file)
+    assert message in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "sources: [{name: a, kind: mlflow, url: 'http://me:hunter2@x'}]",
+        "sources: [{name: a, kind: mlflow, url: 'http://x', password: [hunter2]}]",
+        "sources: [{name: a, kind: mlflow, url: 'http://x', headers: {Authorization: [hunter2]}}]",
+        "sources: [{name: a, kind: mlflow, url: 'http://x', username: u, password: hunter2}]",
+    ],
+)
+def test_a_refusal_repeats_no_secret(text: str) -> None:
+    with pytest.raises(ConfigError) as refused:
+        parsed(text)
+    assert "hunter2" not in str(refused.value)
+
+
+def test_what_is_probably_not_meant_is_said() -> None:
+    found = warnings(parsed("alerting: {page: {webhook: {url: 'http://x'}}}"))
+    assert "sources: none, so there is nothing to watch" in found
+    assert "alerting.ticket: no receiver, so such alerts reach nobody" in found
+    assert not [text for text in found if "alerting.page" in text]

@@ -189,8 +189,9 @@ def test_an_installed_wheel_renders_in_an_empty_folder(tmp_path: Path) -> None:
 # Prometheus
 
 
-def test_secrets_do_not_reach_what_is_rendered() -> None:
-    source = {"name": "tracking", "kind": "mlflow", "url": "http://mlflow:5000", "username": "u", "password": "s3cret"}
+def test_secrets_do_not_reach_what_is_rendered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PW", "s3cret")
+    source = {"name": "tracking", "kind": "mlflow", "url": "http://mlflow:5000", "username": "u", "password": "${PW}"}
     files = render.generate(configured(sources=[source]))
     assert not any(b"s3cret" in content or b"mlflow:5000" in content for content in files.values())
 

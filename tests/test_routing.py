@@ -11,7 +11,7 @@ import yaml
 from tests.support.programs import program
 
 from ml_exporter import config, render
-from ml_exporter.errors import RenderError
+from ml_exporter.errors import ConfigError
 
 RECEIVERS: dict[str, dict[str, Any]] = {
     "webhook": {"url": "http://127.0.0.1:5001/hook"},
@@ -108,5 +108,5 @@ def test_one_incident_of_a_service_is_one_message() -> None:
 def test_what_the_target_alertmanager_does_not_know_is_refused_with_the_reason(
     target: str, section: dict[str, Any], message: str
 ) -> None:
-    with pytest.raises(RenderError, match=message):
+    with pytest.raises(ConfigError, match=message):
         route_of({"alertmanager": target, "page": section})

@@ -68,7 +68,7 @@ function(config)
       'for': 600,
       summary: 'ml-exporter and the Prometheus rules come from different configurations',
       description: 'The rules were rendered from configuration %s; the exporter runs another one. '
-                   % config.hash + 'Run `ml-exporter apply`.',
+                   % config.hash + 'Run `ml-exporter apply --config FILE`.',
       when: 'exporter and rules have had different configurations for 10 minutes',
     }]
   )

@@ -59,7 +59,6 @@ function(config)
       when: 'a version behind a live alias is over `metric_worse` worse than its baseline',
     },
     live(limits.metric_worse_page, 'page', 'MLModelQualityDegradedLive') {
-      'for': 120,
       when: 'a version behind a live alias is over `metric_worse_page` worse than its baseline',
     },
   ]

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from ml_exporter import __version__
-from ml_exporter.config import from_data, load
+from ml_exporter.config import from_data, load, warnings
 from ml_exporter.errors import ConfigError, MlExporterError
 from ml_exporter.settings import Config
 
@@ -77,8 +77,13 @@ def _parser() -> argparse.ArgumentParser:
 
     render = command("render", _render, "write rules, dashboards and routing")
     _configured(render)
-    render.add_argument("--output", type=Path, metavar="DIR", required=True)
-    render.add_argument("--format", choices=("files", "kubernetes"), default="files")
+    render.add_argument("--output", type=Path, metavar="DIR", required=True, help="folder to write into")
+    render.add_argument(
+        "--format",
+        choices=("files", "kubernetes"),
+        default="files",
+        help="files that Prometheus, Alertmanager and Grafana read, or objects for the Prometheus operator",
+    )
 
     apply = command("apply", _apply, "render, then let exporter, Prometheus and Alertmanager reload")
     _configured(apply)
@@ -145,16 +150,26 @@ def _run(arguments: argparse.Namespace) -> int:
 
 def _check(arguments: argparse.Namespace) -> int:
     from ml_exporter.check import check
+    from ml_exporter.render import generate
 
     config = _loader(arguments)()
-    print(f"configuration: ok ({len(config.sources)} sources, {len(config.services)} services, hash {config.hash})")
+    generate(config)  # what the target Alertmanager does not know is found only there
+    print(f"configuration: ok (sources: {len(config.sources)}, services: {len(config.services)}, hash {config.hash})")
+    _warn(config)
     return 0 if arguments.offline or check(config, print) else 1
+
+
+def _warn(config: Config) -> None:
+    for warning in warnings(config):
+        print(f"note: {warning}", file=sys.stderr)
 
 
 def _render(arguments: argparse.Namespace) -> int:
     from ml_exporter.render import render
 
-    files = render(_loader(arguments)(), arguments.output, arguments.format)
+    config = _loader(arguments)()
+    files = render(config, arguments.output, arguments.format)
+    _warn(config)
     for file in files:
         print(file)
     return 0

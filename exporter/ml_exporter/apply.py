@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import base64
+import re
 import ssl
 import urllib.error
 import urllib.request
 from collections.abc import Callable
+from http.client import HTTPResponse
 from pathlib import Path
 
 from ml_exporter.errors import ConfigError
@@ -15,6 +17,7 @@ from ml_exporter.settings import Config
 
 TIMEOUT = 30.0
 """Seconds for one part to reload; Prometheus reads large rule files slowly."""
+_HASH = {"exporter": r'ml_exporter_config_info\{hash="([^"]*)"', "prometheus": r'"hash":"([^"]*)"'}
 
 
 def apply(config: Config, output: Path, say: Callable[[str], None]) -> bool:
@@ -30,27 +33,51 @@ def apply(config: Config, output: Path, say: Callable[[str], None]) -> bool:
         ("prometheus", stack.prometheus_url),
         ("alertmanager", stack.alertmanager_url),
     )
-    results = [_reload(name, url, config, say) for name, url in parts]
-    return all(results)
+    reloaded = [_reload(name, url, config, say) for name, url in parts]
+    in_step = [_runs(config, name, say) for name in ("exporter", "prometheus")] if all(reloaded) else [False]
+    return all(in_step)
+
+
+def _runs(config: Config, name: str, say: Callable[[str], None]) -> bool:
+    """Whether a part that reloaded really has this configuration: it may have read another file."""
+    stack = config.stack
+    place = {"exporter": f"{stack.exporter_url}/metrics", "prometheus": f"{stack.prometheus_url}/api/v1/rules"}[name]
+    try:
+        with _open(urllib.request.Request(place), name, config) as answer:  # noqa: S310 — the scheme is checked by config
+            found = re.search(_HASH[name], answer.read().decode("utf-8", "replace"))
+    except OSError as error:
+        say(f"{name}: {place} cannot be read: {error}")
+        return False
+    if found and found[1] == config.hash:
+        return True
+    other = f"configuration {found[1]}" if found else "no configuration of ml-exporter's"
+    say(f"{name}: reloaded, but it has {other}, not {config.hash}: it reads another file than this one")
+    return False
 
 
 def _reload(name: str, url: str, config: Config, say: Callable[[str], None]) -> bool:
     request = urllib.request.Request(f"{url}/-/reload", method="POST")  # noqa: S310 — the scheme is checked by config
-    context = None
-    if name == "exporter":
-        _authenticate(request, config)
-        if config.stack.exporter_ca_file:
-            context = ssl.create_default_context(cafile=config.stack.exporter_ca_file)
     try:
-        with urllib.request.urlopen(request, timeout=TIMEOUT, context=context):  # noqa: S310 — as above
+        with _open(request, name, config):
             say(f"{name}: reloaded ({url})")
             return True
     except urllib.error.HTTPError as error:
         text = " ".join(error.read(2000).decode("utf-8", "replace").split())
         say(f"{name}: refused with {error.code}: {text} ({url}/-/reload)")
     except OSError as error:
-        say(f"{name}: not reached at {url}: {error}; is it running, and is stack.{name}_url right?")
+        why = getattr(error, "reason", error)
+        say(f"{name}: not reached at {url}: {why}; is it running, and is stack.{name}_url right?")
     return False
+
+
+def _open(request: urllib.request.Request, name: str, config: Config) -> HTTPResponse:
+    context = None
+    if name == "exporter":
+        _authenticate(request, config)
+        if config.stack.exporter_ca_file:
+            context = ssl.create_default_context(cafile=config.stack.exporter_ca_file)
+    answer: HTTPResponse = urllib.request.urlopen(request, timeout=TIMEOUT, context=context)  # noqa: S310 — as above
+    return answer
 
 
 def _authenticate(request: urllib.request.Request, config: Config) -> None:

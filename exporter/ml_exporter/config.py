@@ -6,6 +6,7 @@ Secrets come from files or from `${ENVIRONMENT}`; they are never part of the has
 from __future__ import annotations
 
 import dataclasses
+import fnmatch
 import hashlib
 import json
 import os
@@ -20,6 +21,7 @@ from ml_exporter import discovery, schema
 from ml_exporter.errors import ConfigError
 from ml_exporter.settings import (
     DEFAULT_SERVICE,
+    RECEIVERS,
     STAGES,
     Alerting,
     Config,
@@ -34,9 +36,11 @@ def load(path: Path, environment: Mapping[str, str] = os.environ) -> Config:
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: cannot be read: {error}") from error
+        raise ConfigError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from error
     try:
-        data = yaml.safe_load(text)
+        data = yaml.load(text, _Loader)  # noqa: S506 — a safe loader that also refuses a key given twice
+    except yaml.MarkedYAMLError as error:
+        raise ConfigError(f"{path}: not YAML: {_explain(error, text)}") from error
     except yaml.YAMLError as error:
         raise ConfigError(f"{path}: not YAML: {' '.join(str(error).split())}") from error
     try:
@@ -45,12 +49,50 @@ def load(path: Path, environment: Mapping[str, str] = os.environ) -> Config:
         raise ConfigError(f"{path}: {error}") from error
 
 
+def warnings(config: Config) -> list[str]:
+    """What is allowed and probably not meant."""
+    found = [] if config.sources else ["sources: none, so there is nothing to watch"]
+    for severity in ("page", "ticket", "info", "watchdog"):
+        route = getattr(config.alerting, severity)
+        if not any(getattr(route, kind) for kind in RECEIVERS):
+            found.append(f"alerting.{severity}: no receiver, so such alerts reach nobody")
+    return found
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML lets a later key replace an earlier one in silence; here it is an error."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen: dict[Any, int] = {}
+        for key, _ in node.value:
+            name, line = key.value, key.start_mark.line + 1
+            if isinstance(name, str) and name in seen:
+                problem = f"the key '{name}' is given twice, first in line {seen[name]}"
+                raise yaml.MarkedYAMLError(problem=problem, problem_mark=key.start_mark)
+            if isinstance(name, str):
+                seen[name] = line
+        return super().construct_mapping(node, deep)
+
+
+def _explain(error: yaml.MarkedYAMLError, text: str) -> str:
+    """One line: where, what, and the mend for what people run into."""
+    mark = error.problem_mark or error.context_mark
+    line = text.splitlines()[mark.line] if mark and mark.line < len(text.splitlines()) else ""
+    hint = "; indent with spaces, not tabs" if "\t" in line else ""
+    near = " ".join(text.splitlines()[max(0, mark.line - 3) : mark.line + 1]) if mark else ""
+    if not hint and re.search(r"[:\[{,]\s*#", near):
+        hint = '; a text that begins with # needs quotes: "#channel"'
+    where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
+    return f"{where}{error.problem or error.context}{hint}"
+
+
 def from_data(data: Any, environment: Mapping[str, str] = os.environ, folder: Path = Path()) -> Config:
     """Check a configuration that is plain data already. Relative paths are taken from `folder`."""
     if data is not None and not isinstance(data, Mapping):
         raise ConfigError(f"found {type(data).__name__}; allowed is a mapping with sources, services, …")
     data = dict(data or {})
     digest = hashlib.sha256(json.dumps(data, sort_keys=True, default=str).encode()).hexdigest()[:12]
+    _refuse_plain_passwords(data.get("sources"))
     data = _expand(data, environment, "")
     raw_sources = data.pop("sources", None)
     defaults = schema.parse(Defaults, data.get("defaults"), "defaults")
@@ -69,6 +111,16 @@ def from_data(data: Any, environment: Mapping[str, str] = os.environ, folder: Pa
     if bool(config.stack.exporter_username) != bool(config.stack.exporter_password_file):
         raise ConfigError("stack.exporter_password_file: goes together with exporter_username; one of them is missing")
     return config
+
+
+def _refuse_plain_passwords(sources: Any) -> None:
+    for index, source in enumerate(sources if isinstance(sources, list) else ()):
+        password = source.get("password") if isinstance(source, Mapping) else None
+        if isinstance(password, str) and not re.search(r"\$\{\w+\}", password):
+            raise ConfigError(
+                f"sources[{index}].password: a plain password has no place in a file that people share; "
+                "allowed is ${NAME} from the environment, or password_file"
+            )
 
 
 def _unreserve(data: dict[str, Any]) -> None:
@@ -159,6 +211,19 @@ def _check_services(config: Config) -> None:
                 f"{path}.name: '{DEFAULT_SERVICE}' is what unclaimed pipelines are called; choose another"
             )
         schema.reject_unknown_keys(service.stages, STAGES, f"{path}.stages")
+        for stage, items in service.stages.items():
+            for number, item in enumerate(items):
+                _check_pattern(item.pipeline, config, f"{path}.stages.{stage}[{number}].pipeline")
+
+
+def _check_pattern(pattern: str, config: Config, path: str) -> None:
+    """A pattern for a source that does not exist would claim nothing, and so nothing would alert."""
+    sources = [source.common.name for source in config.sources]
+    wanted = pattern.partition("/")[0]
+    if sources and not any(fnmatch.fnmatchcase(name, wanted) for name in sources):
+        raise ConfigError(
+            f"{path}: found '{pattern}', and no source is called '{wanted}'{schema.nearest(wanted, sources)}"
+        )
 
 
 def _check_routes(alerting: Alerting) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any, Literal, get_type_hints
 
@@ -10,7 +11,7 @@ import _gojsonnet
 import yaml
 
 from ml_exporter import reference
-from ml_exporter.errors import RenderError
+from ml_exporter.errors import ConfigError, RenderError
 from ml_exporter.publish import MARK, publish
 from ml_exporter.schema import Duration
 from ml_exporter.settings import Config, Thresholds
@@ -29,7 +30,10 @@ def render(config: Config, output: Path, format: Format = "files") -> list[Path]
 
 
 def generate(config: Config, format: Format = "files") -> dict[str, bytes]:
-    """The generated files as relative path → content, without writing anything. Raises `RenderError`."""
+    """The generated files as relative path → content, without writing anything.
+
+    Raises `ConfigError` for what the targeted Alertmanager does not know, `RenderError` for anything else.
+    """
     arguments = {"config": json.dumps(config.for_jsonnet()), "format": json.dumps(format)}
     files = json.loads(evaluate("provisioning/files.jsonnet", arguments))
     return {name: _text(name, content).encode() for name, content in files.items()}
@@ -41,7 +45,11 @@ def evaluate(path: str, arguments: dict[str, str] | None = None) -> str:
     try:
         result: str = _gojsonnet.evaluate_file(str(root / path), jpathdir=[str(root)], tla_codes=arguments or {})
     except RuntimeError as error:
-        raise RenderError(_explain(str(error), root)) from error
+        explained = _explain(str(error), root)
+        if re.match(r"(alerting|services|stack)[.\[]", explained):
+            # Refused by the Jsonnet on purpose: a matter of the file, not of the place that found it.
+            raise ConfigError(explained.partition(" (at ")[0]) from error
+        raise RenderError(explained) from error
     return result
 
 

@@ -14,6 +14,7 @@ DEFAULT_SERVICE = "unassigned"
 
 _NAME = Matches(r"[a-zA-Z0-9][a-zA-Z0-9_.-]{0,62}", "a name of letters, digits, '_', '.' and '-', at most 63 long")
 _URL = Matches(r"https?://[^\s/?#@]+(/[^\s?#]*)?", "http(s)://host[:port][/path] without user, query or fragment")
+_SECRET_FILE = Matches(r"(?!https?:).+", "the path of a file that holds the secret, as Alertmanager finds it")
 _LISTEN = Matches(r"(\[[0-9a-fA-F:]+\]|[^\s:]*):\d{1,5}", "host:port")
 
 
@@ -85,19 +86,19 @@ class Service:
 
 @dataclass(frozen=True, slots=True)
 class Webhook:
-    url: str | None = None
-    url_file: str | None = None
+    url: Annotated[str | None, Matches(r"https?://\S+", "an address, http(s)://…")] = None
+    url_file: Annotated[str | None, _SECRET_FILE] = None
 
 
 @dataclass(frozen=True, slots=True)
 class Slack:
     channel: str
-    api_url_file: str
+    api_url_file: Annotated[str, _SECRET_FILE]
 
 
 @dataclass(frozen=True, slots=True)
 class PagerDuty:
-    routing_key_file: str
+    routing_key_file: Annotated[str, _SECRET_FILE]
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,12 +107,15 @@ class Email:
     from_: str
     smarthost: Annotated[str, _LISTEN]
     username: str | None = None
-    password_file: str | None = None
+    password_file: Annotated[str | None, _SECRET_FILE] = None
 
 
 @dataclass(frozen=True, slots=True)
 class MSTeams:
-    webhook_url_file: str
+    webhook_url_file: Annotated[str, _SECRET_FILE]
+
+
+RECEIVERS = ("webhook", "slack", "pagerduty", "email", "msteams")
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,6 +44,14 @@ def test_an_alert_is_kept_and_printed_with_all_a_person_needs(serving, capsys) -
         assert word in printed
 
 
+def test_alerts_of_one_version_on_two_data_sets_can_be_told_apart(serving) -> None:
+    version = {"model": "demand", "version": "3", "metric": "val_loss"}
+    ask(serving, "POST", "/page", {"alerts": [alert(**version, dataset=name) for name in ("diabetes", "holdout")]})
+    _, page = ask(serving, "GET", "/")
+    for name in ("diabetes", "holdout"):
+        assert f"model=demand version=3 metric=val_loss dataset={name}" in page
+
+
 def test_the_last_200_are_kept(serving) -> None:
     for number in range(3):
         ask(serving, "POST", "/info", {"alerts": [alert(pipeline=f"p{number}-{each}") for each in range(100)]})

@@ -1,3 +1,5 @@
+import pytest
+
 from ml_exporter.demo import table
 
 NOW = 1_000_000.0
@@ -39,3 +41,25 @@ def test_a_pipeline_that_never_succeeded_says_so() -> None:
 
 def test_without_an_answer_there_is_an_empty_table() -> None:
     assert table.render(answering(), NOW).splitlines()[1:] == ["firing elsewhere: nothing"]
+
+
+def test_before_there_is_a_baseline_the_table_says_what_it_needs() -> None:
+    metric = {"pipeline": "new", "metric": "val_loss"}
+    text = table.render(answering(ml_training_metric=[(metric, 0.3)]), NOW)
+    assert "needs 5 successes" in text
+    assert "needs 5 successes" not in table.render(
+        answering(ml_training_metric=[(metric, 0.3)], ml_training_metric_baseline=[(metric, 0.25)]), NOW
+    )
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"), [(96747.32, "96750"), (0.000012345, "0.00001234"), (0.25, "0.25"), (-3.0, "-3"), (0.0, "0")]
+)
+def test_numbers_have_at_most_4_digits_and_no_exponent(value: float, shown: str) -> None:
+    metric = {"pipeline": "p", "metric": "val_loss"}
+    text = table.render(answering(ml_training_metric=[(metric, value)]), NOW)
+    assert f" {shown} " in text
+
+
+def test_the_last_event_is_told_below_the_table() -> None:
+    assert table.render(answering(), NOW, "event: labels were cleaned").endswith("\nevent: labels were cleaned")

@@ -80,10 +80,13 @@ def test_figures_per_data_set_are_the_last_allow_listed_ones() -> None:
 def test_a_nan_that_reads_as_zero_is_left_out_and_a_true_zero_is_not() -> None:
     fake = registry(1, metrics={"auc": "NaN", "loss": 0.0})
     fake.logged.append(logged(1, ("auc", "hold-out", 0.0), ("loss", "hold-out", 0.0)))
-    assert version(only_model(fake), "1").metrics == (
-        ModelMetric("loss", "", 0.0),
-        ModelMetric("loss", "hold-out", 0.0),
-    )
+    assert version(only_model(fake), "1").metrics == (ModelMetric("loss", "hold-out", 0.0),)
+
+
+def test_a_figure_that_the_run_has_too_is_one_figure() -> None:
+    fake = registry(1)
+    fake.logged.append(logged(1, ("auc", "hold-out", 0.9)))
+    assert version(only_model(fake), "1").metrics == (ModelMetric("auc", "hold-out", 0.9),)
 
 
 def test_a_moved_alias_is_seen_though_the_model_says_that_nothing_changed() -> None:

@@ -141,6 +141,16 @@ def test_an_edit_is_out_of_step_until_it_is_applied(house: House) -> None:
     )
     assert not house.labels(OUT_OF_STEP)
 
+    # Somebody applies a file that these parts do not read.
+    mine, house.file = house.file, house.folder / "another.yaml"
+    house.config["alerting"]["thresholds"] = {"failing_runs": 6}
+    house.write()
+    applied = house.command("apply", "--output", str(house.folder / "elsewhere"))
+    house.file = mine
+    assert applied.returncode == 1
+    for part in ("exporter", "prometheus"):
+        assert f"{part}: reloaded, but it has configuration " in applied.stdout
+
     # Rules of another configuration: an alert is on its way.
     house.config["alerting"]["thresholds"] = {"failing_runs": 8}
     house.write()
@@ -168,7 +178,7 @@ def test_a_wrong_edit_changes_nothing_that_runs(house: House) -> None:
     house.config["alerting"]["ticket"] = {"msteams": {"webhook_url_file": "/run/secrets/teams"}}
     house.write()
     applied = house.command("apply")
-    assert applied.returncode == 1
+    assert applied.returncode == 2
     assert "msteams" in applied.stderr
     assert "0.28" in applied.stderr
     assert (house.output / "alertmanager/alertmanager.yml").read_bytes() == before

@@ -19,6 +19,8 @@ from ml_exporter.demo.programs import MissingError
 from ml_exporter.demo.stack import Stack
 
 _LOCK = "demo.lock"
+_GRAFANA = "http://localhost:3000"
+"""Where the alerts' dashboard links lead: Compose runs it there, and we do not."""
 _SHOWN = (
     ("exporter", "landing page and /metrics"),
     ("mlflow", "the runs"),
@@ -101,7 +103,12 @@ def _run(stack: Stack, options: argparse.Namespace) -> None:
     print(f"data flows end to end after {time.monotonic() - began:.0f} s\n")
     for part, what in _SHOWN:
         print(f"  {part:<13} {stack.url(part):<24} {what}")
-    print(f"  {'files':<13} {stack.folder}\n", flush=True)
+    print(f"  {'files':<13} {stack.folder}")
+    print(
+        f"  {'dashboards':<13} {_GRAFANA:<24} need Grafana: docker compose up --build has it; "
+        f"the rendered files are in {stack.rendered / 'grafana'}\n",
+        flush=True,
+    )
     if not options.once:
         _show_for_ever(stack, options.refresh)
 
@@ -110,7 +117,7 @@ def _show_for_ever(stack: Stack, refresh: float) -> None:
     height = 0
     while True:
         stack.check()
-        text = table.render(stack.query, time.time()) + "\nCtrl-C stops everything"
+        text = table.render(stack.query, time.time(), stack.event()) + "\nCtrl-C stops everything"
         if sys.stdout.isatty() and height:
             print(f"\x1b[{height}A\x1b[J", end="")  # over the last table
         height = text.count("\n") + 1

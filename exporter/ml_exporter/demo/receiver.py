@@ -15,7 +15,7 @@ from typing import Any
 KEPT = 200
 _MAX_BODY = 5_000_000
 _COLUMNS = ("time", "channel", "status", "severity", "alertname", "service", "owner", "component", "summary")
-_COMPONENTS = ("pipeline", "model", "version", "ml_endpoint", "source")
+_COMPONENTS = ("pipeline", "model", "version", "metric", "dataset", "ml_endpoint", "source")
 
 Notification = dict[str, str]
 

@@ -14,6 +14,7 @@ from string import Template
 from urllib.parse import quote
 
 from ml_exporter.demo import processes, programs
+from ml_exporter.demo.pipelines import EVENT
 from ml_exporter.demo.processes import NotReadyError, Process
 
 PORTS = {"exporter": 9840, "receiver": 9841, "mlflow": 5000, "prometheus": 9090, "alertmanager": 9093}
@@ -24,6 +25,8 @@ _QUIET_MLFLOW = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "GIT_PYTHON_REFRESH": "quiet",
 }
+_RECENT = 60
+"""Lines of the pipelines' log: 20 successes, which a baseline is made of, of three pipelines."""
 Say = Callable[[str], None]
 
 
@@ -46,7 +49,7 @@ class Stack:
         return self.folder / "ml-exporter.yaml"
 
     @property
-    def _rendered(self) -> Path:
+    def rendered(self) -> Path:
         return self.folder / "rendered"
 
     def url(self, part: str) -> str:
@@ -97,6 +100,14 @@ class Stack:
         """End all parts and what they started."""
         processes.stop_all(self.processes)
 
+    def event(self) -> str:
+        """What was last done to a pipeline's data, as long as its baseline still remembers; empty if nothing was."""
+        for process in self.processes:
+            if process.name == "pipelines":
+                lines = process.tail(_RECENT).splitlines()
+                return next((line for line in reversed(lines) if line.startswith(EVENT)), "")
+        return ""
+
     def query(self, expression: str) -> list[tuple[dict[str, str], float]]:
         """What Prometheus answers now, (labels, value) per series; nothing while it does not answer."""
         body = processes.get(f"{self.url('prometheus')}/api/v1/query?query={quote(expression)}")
@@ -124,7 +135,7 @@ class Stack:
         self.config.write_text(Template(template).substitute(self.addresses), encoding="utf-8")
         self.say(f"rendering rules, dashboards and routing from {self.config}")
         rendering = subprocess.run(  # noqa: S603 - our own program
-            [*_python("ml_exporter"), "render", "--config", self.config, "--output", self._rendered],
+            [*_python("ml_exporter"), "render", "--config", self.config, "--output", self.rendered],
             capture_output=True,
             text=True,
             check=False,
@@ -142,7 +153,7 @@ class Stack:
 
     def _alertmanager(self) -> list[str]:
         return [
-            f"--config.file={self._rendered}/alertmanager/alertmanager.yml",
+            f"--config.file={self.rendered}/alertmanager/alertmanager.yml",
             f"--storage.path={self.folder}/alertmanager",
             f"--web.listen-address={self.addresses['alertmanager']}",
             "--cluster.listen-address=",
@@ -150,7 +161,7 @@ class Stack:
 
     def _prometheus(self) -> list[str]:
         return [
-            f"--config.file={self._rendered}/prometheus/prometheus.yml",
+            f"--config.file={self.rendered}/prometheus/prometheus.yml",
             f"--storage.tsdb.path={self.folder}/prometheus",
             "--storage.tsdb.retention.time=35d",
             f"--web.listen-address={self.addresses['prometheus']}",

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from decimal import Decimal
 
+NEEDED = "needs 5 successes"
+"""Instead of a baseline, where there is none yet."""
 Query = Callable[[str], list[tuple[dict[str, str], float]]]
 
 _HEAD = ("PIPELINE", "LAST RUN", "SUCCEEDED", "FAILURES IN A ROW", "METRIC", "VALUE", "BASELINE", "WORSE BY", "FIRING")
@@ -18,8 +21,8 @@ class _Row:
     firing: set[str] = field(default_factory=set)
 
 
-def render(query: Query, now: float) -> str:
-    """A line per pipeline and metric, then what fires elsewhere. `now`: seconds since the epoch."""
+def render(query: Query, now: float, event: str = "") -> str:
+    """A line per pipeline and metric, what fires elsewhere, the last event. `now`: seconds since the epoch."""
     rows: dict[str, _Row] = {}
 
     def row(labels: Mapping[str, str]) -> _Row:
@@ -44,13 +47,14 @@ def render(query: Query, now: float) -> str:
             subject = next((f" {labels[name]}" for name in ("model", "source") if name in labels), "")
             elsewhere.add(labels["alertname"] + subject)
     lines = [_HEAD, *(line for name in sorted(rows) for line in _lines(name, rows[name], now))]
-    return f"{_align(lines)}\nfiring elsewhere: {', '.join(sorted(elsewhere)) or 'nothing'}"
+    text = f"{_align(lines)}\nfiring elsewhere: {', '.join(sorted(elsewhere)) or 'nothing'}"
+    return f"{text}\n{event}" if event else text
 
 
 def _lines(name: str, row: _Row, now: float) -> list[tuple[str, ...]]:
     last = max(row.states, key=lambda state: row.states[state], default="none")
     succeeded = row.states.get("succeeded")
-    lines = []
+    lines: list[tuple[str, ...]] = []
     for position, metric in enumerate(sorted(row.metrics) or [""]):
         figures = row.metrics.get(metric, {})
         first = (
@@ -59,11 +63,17 @@ def _lines(name: str, row: _Row, now: float) -> list[tuple[str, ...]]:
             "never" if succeeded is None else f"{max(0.0, now - succeeded):.0f} s ago",
             "" if row.failures is None else f"{row.failures:.0f}",
         )
-        shown = [f"{figures[kind]:.4g}" if kind in figures else "" for kind in ("value", "baseline")]
+        value = _number(figures["value"]) if "value" in figures else ""
+        baseline = _number(figures["baseline"]) if "baseline" in figures else NEEDED if value else ""
         worse = f"{figures['worse']:+.1%}" if "worse" in figures else ""
         firing = ", ".join(sorted(row.firing)) if position == 0 else ""
-        lines.append((*(first if position == 0 else ("",) * 4), metric, *shown, worse, firing))
+        lines.append((*(first if position == 0 else ("",) * 4), metric, value, baseline, worse, firing))
     return lines
+
+
+def _number(value: float) -> str:
+    """At most 4 significant digits, and no exponent."""
+    return format(Decimal(f"{value:.4g}"), "f")
 
 
 def _align(lines: list[tuple[str, ...]]) -> str:

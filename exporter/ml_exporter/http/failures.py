@@ -25,7 +25,8 @@ def refusal(status: int, headers: Mapping[str, str], said: str, now: float) -> S
     if status in (401, 403):
         return Rejected(f"status {status}, not authorised{quote}", Reason.AUTH)
     reason = Reason.RATE_LIMITED if status == 429 else Reason.SERVER_ERROR if status >= 500 else Reason.REJECTED
-    return Rejected(f"status {status}{quote}", reason, retry_after=retry_after(headers.get("Retry-After"), now))
+    hint = "; is this the right address, and the kind of server that is configured?" if status == 404 else ""
+    return Rejected(f"status {status}{quote}{hint}", reason, retry_after=retry_after(headers.get("Retry-After"), now))
 
 
 def failure(error: Exception, *, timeout: float, received: int, answered: bool, ca_file: str | None) -> SourceError:

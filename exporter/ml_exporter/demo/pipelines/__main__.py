@@ -21,7 +21,7 @@ import mlflow  # noqa: E402 - see above
 from mlflow import MlflowClient  # noqa: E402 - see above
 from mlflow.exceptions import MlflowException  # noqa: E402 - see above
 
-from ml_exporter.demo.pipelines import tracking  # noqa: E402 - it imports mlflow
+from ml_exporter.demo.pipelines import EVENT, tracking  # noqa: E402 - it imports mlflow
 from ml_exporter.demo.pipelines.trainings import TRAININGS, Training  # noqa: E402 - it belongs to the above
 
 
@@ -59,6 +59,9 @@ def _resume(client: MlflowClient, training: Training) -> int:
 
 def _train(client: MlflowClient, training: Training, number: int) -> None:
     started = time.monotonic()
+    event = training.event(number)
+    if event:
+        print(f"{EVENT}{training.pipeline} {number}: {event}", flush=True)
     try:
         trained = tracking.run(client, training, number)
     except Exception as error:  # the whole point: a training that fails must not end the others

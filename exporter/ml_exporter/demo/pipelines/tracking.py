@@ -6,11 +6,12 @@ import mlflow
 from mlflow import MlflowClient
 from mlflow.data.numpy_dataset import from_numpy
 from mlflow.entities import Run
+from mlflow.utils.mlflow_tags import MLFLOW_RUN_NOTE
 
 from ml_exporter.demo.pipelines.trainings import Trained, Training
 
-REGISTERED_EVERY = 10
-"""Every tenth run of a pipeline with a model registers a version; it becomes the champion."""
+REGISTERED_EVERY = 8
+"""Every eighth run of a pipeline with a model registers a version; it becomes the champion."""
 _NUMBER = "number"
 
 
@@ -33,6 +34,9 @@ def run(client: MlflowClient, training: Training, number: int) -> Trained:
     experiment = mlflow.set_experiment(training.pipeline)
     with mlflow.start_run(experiment_id=experiment.experiment_id, run_name=f"{training.pipeline}-{number}"):
         mlflow.log_param(_NUMBER, number)
+        event = training.event(number)
+        if event:
+            mlflow.set_tag(MLFLOW_RUN_NOTE, event)  # the description of the run
         features, labels = training.load(number)
         data = from_numpy(features, targets=labels, name=training.dataset)
         mlflow.log_input(data, context="training")

@@ -194,7 +194,7 @@ class Registry:
     def _version(self, version: VersionInfo, experiments: Mapping[str, str]) -> ModelVersion:
         run_id = self._run_of(version)
         run = self._runs.get(run_id) or RunDetails(0.0)
-        figures = [ModelMetric(key, "", value) for key, value in run.metrics]
+        figures: list[ModelMetric] = []
         logged = self._logged.get(version.logged_model or "")
         for metric in logged.metrics if logged else ():
             value = number(metric.value)
@@ -202,6 +202,9 @@ class Registry:
             is_nan = value == 0.0 and measured_by is not None and metric.key in measured_by.broken
             if value is not None and not is_nan:
                 figures.append(ModelMetric(metric.key, metric.dataset_name, value))
+        # MLflow writes a figure that names its data set into the run, too: one figure, one series.
+        named = {(figure.metric, figure.value) for figure in figures}
+        figures = [ModelMetric(key, "", value) for key, value in run.metrics if (key, value) not in named] + figures
         return ModelVersion(
             str(version.version),
             seconds(version.creation_timestamp),
