@@ -49,6 +49,8 @@ def test_the_demo_goes_from_nothing_to_an_alert_at_the_receiver_and_runs_again(t
             assert running.wait(240) == 0, output_of(folder)
             assert living_in(folder) == []
         assert "data flows end to end" in output_of(folder)
+        assert "need Grafana: docker compose up --build has it" in output_of(folder)
+        assert list((folder / "rendered" / "grafana").rglob("*.json")), "the line above says that they are there"
     pipelines = (folder / "logs" / "pipelines.log").read_text()
     assert "churn-healthy 0:" not in pipelines, "the second demo goes on where the first one stopped"
 

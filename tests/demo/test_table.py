@@ -46,8 +46,8 @@ def test_without_an_answer_there_is_an_empty_table() -> None:
 def test_before_there_is_a_baseline_the_table_says_what_it_needs() -> None:
     metric = {"pipeline": "new", "metric": "val_loss"}
     text = table.render(answering(ml_training_metric=[(metric, 0.3)]), NOW)
-    assert "needs 5 successes" in text
-    assert "needs 5 successes" not in table.render(
+    assert "needs 5 earlier successes" in text
+    assert "needs 5 earlier successes" not in table.render(
         answering(ml_training_metric=[(metric, 0.3)], ml_training_metric_baseline=[(metric, 0.25)]), NOW
     )
 
@@ -63,3 +63,9 @@ def test_numbers_have_at_most_4_digits_and_no_exponent(value: float, shown: str)
 
 def test_the_last_event_is_told_below_the_table() -> None:
     assert table.render(answering(), NOW, "event: labels were cleaned").endswith("\nevent: labels were cleaned")
+
+
+def test_a_tiny_improvement_is_not_shown_as_minus_zero() -> None:
+    metric = {"pipeline": "p", "metric": "val_loss"}
+    text = table.render(answering(ml_training_metric_degradation_ratio=[(metric, -0.0001)]), NOW)
+    assert "+0.0%" in text

@@ -2,12 +2,19 @@ from collections.abc import Iterator
 from statistics import median
 
 import pytest
+from threadpoolctl import threadpool_limits
 
-from ml_exporter.demo.pipelines.trainings import INCIDENT, RELABELLED_EVERY, TRAININGS, Trained
-from ml_exporter.demo.pipelines.tracking import REGISTERED_EVERY
+from ml_exporter.demo.pipelines.trainings import INCIDENT, REGISTERED_EVERY, RELABELLED_EVERY, TRAININGS, Trained
 from ml_exporter.states import HISTORY, MIN_HISTORY, degradation
 
 BY_NAME = {training.pipeline: training for training in TRAININGS}
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """Several threads take longer over matrices this small, and much longer on a busy machine."""
+    with threadpool_limits(1):
+        yield
 
 
 def train(pipeline: str, number: int) -> Trained:
@@ -49,9 +56,10 @@ def degradations(pipeline: str, trainings: int) -> Iterator[tuple[int, float]]:
     """The alerts' arithmetic: the number of each success, and how much worse its worst metric is than its baseline."""
     past: list[Trained] = []
     for number in range(trainings):
-        if not succeeds(pipeline, number):
+        try:
+            trained = train(pipeline, number)
+        except ValueError:
             continue
-        trained = train(pipeline, number)
         if len(past) >= MIN_HISTORY:
             yield (
                 number,
@@ -80,9 +88,9 @@ def test_demand_is_10_percent_worse_than_its_baseline_within_25_trainings_and_st
     assert all(ratio > 0.1 for number, ratio in found.items() if number >= first)
 
 
-def test_the_live_demand_model_is_bad_enough_for_a_page_within_25_trainings() -> None:
-    found = dict(degradations("demand-degrading", 26))
-    assert any(found.get(number, 0.0) > 0.1 for number in range(0, 26, REGISTERED_EVERY))
+def test_the_live_demand_model_is_bad_enough_for_a_page_within_5_minutes_of_15_second_cycles() -> None:
+    found = dict(degradations("demand-degrading", 20))
+    assert any(found.get(number, 0.0) > 0.1 for number in range(0, 20, REGISTERED_EVERY))
 
 
 def test_demand_gets_worse_from_run_to_run_until_its_labels_are_cleaned() -> None:

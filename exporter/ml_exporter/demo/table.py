@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 
-NEEDED = "needs 5 successes"
+NEEDED = "needs 5 earlier successes"
 """Instead of a baseline, where there is none yet."""
 Query = Callable[[str], list[tuple[dict[str, str], float]]]
 
@@ -65,7 +65,7 @@ def _lines(name: str, row: _Row, now: float) -> list[tuple[str, ...]]:
         )
         value = _number(figures["value"]) if "value" in figures else ""
         baseline = _number(figures["baseline"]) if "baseline" in figures else NEEDED if value else ""
-        worse = f"{figures['worse']:+.1%}" if "worse" in figures else ""
+        worse = f"{round(figures['worse'], 3) + 0.0:+.1%}" if "worse" in figures else ""  # + 0.0: never -0.0%
         firing = ", ".join(sorted(row.firing)) if position == 0 else ""
         lines.append((*(first if position == 0 else ("",) * 4), metric, value, baseline, worse, firing))
     return lines

@@ -7,8 +7,11 @@ import os
 import time
 import warnings
 
-# Before mlflow is imported, which reads them: no questions to git, no telemetry, no two lines of addresses for each
-# run, and an outage of the server fails one run instead of blocking for minutes.
+# Before mlflow and numpy are imported, which read them: no questions to git, no telemetry, no two lines of addresses
+# for each run, an outage of the server fails one run instead of blocking for minutes, and matrices this small are
+# multiplied faster by one thread than by several.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "ERROR")

@@ -8,10 +8,8 @@ from mlflow.data.numpy_dataset import from_numpy
 from mlflow.entities import Run
 from mlflow.utils.mlflow_tags import MLFLOW_RUN_NOTE
 
-from ml_exporter.demo.pipelines.trainings import Trained, Training
+from ml_exporter.demo.pipelines.trainings import REGISTERED_EVERY, Trained, Training
 
-REGISTERED_EVERY = 8
-"""Every eighth run of a pipeline with a model registers a version; it becomes the champion."""
 _NUMBER = "number"
 
 

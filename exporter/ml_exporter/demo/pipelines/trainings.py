@@ -25,6 +25,8 @@ NOISE = 0.5
 """The label noise of clean labels, as a share of the labels' standard deviation."""
 ROT = 1.018
 """Growth of the label noise from one run to the next."""
+REGISTERED_EVERY = 8
+"""Every eighth run of a pipeline with a model registers a version; it becomes the champion."""
 SAMPLES = 20
 """The samples that the classifiers are trained on come again after so many runs."""
 
