@@ -5,32 +5,18 @@ from __future__ import annotations
 import itertools
 import json
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import pytest
-from tests.support.fake_mlflow import FakeMlflow
+from tests.support.fake_mlflow import NOW, server, source
 from tests.support.polling import Listener
 
 from ml_exporter.errors import Malformed
 from ml_exporter.model import RunState
-from ml_exporter.ports import Call, Reply, Source
+from ml_exporter.ports import Call, Reply
 from ml_exporter.sources import mlflow
 
-NOW = 1_800_000_000.0
 FIXTURE = Path(__file__).parents[1] / "fixtures/sources/mlflow.json"
-
-
-def source(**options: Any) -> Source:
-    return mlflow.create("tracking", mlflow.Options(**options), "http://mlflow:5000")
-
-
-def server(*names: str) -> FakeMlflow:
-    """A fake with experiments 1, 2, … that are older than the first poll."""
-    fake = FakeMlflow(now=NOW)
-    for number, name in enumerate(names or ("train",), start=1):
-        fake.experiment(str(number), name, created=NOW - 1e6)
-    return fake
 
 
 # Watermark

@@ -2,21 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
-from tests.support.fake_mlflow import FakeMlflow
+from tests.support.fake_mlflow import NOW, FakeMlflow, source
 from tests.support.polling import CutShortError, Listener
 
 from ml_exporter.ports import Source
-from ml_exporter.sources import mlflow
 
-NOW = 1_800_000_000.0
 DAY = 86400.0
-
-
-def source(**options: Any) -> Source:
-    return mlflow.create("tracking", mlflow.Options(**options), "http://mlflow:5000")
 
 
 def history(runs: int, *, same_start: int = 0, experiments: int = 3) -> FakeMlflow:

@@ -5,25 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from tests.support.fake_mlflow import FakeMlflow
+from tests.support.fake_mlflow import NOW, FakeMlflow, server, source
 from tests.support.polling import Listener
 
 from ml_exporter.model import Run
-from ml_exporter.ports import Source
-from ml_exporter.sources import mlflow
-
-NOW = 1_800_000_000.0
-
-
-def source(**options: Any) -> Source:
-    return mlflow.create("tracking", mlflow.Options(**options), "http://mlflow:5000")
-
-
-def server(*names: str) -> FakeMlflow:
-    fake = FakeMlflow(now=NOW)
-    for number, name in enumerate(names or ("train",), start=1):
-        fake.experiment(str(number), name, created=NOW - 1e6)
-    return fake
 
 
 def one_run(record: dict[str, Any], **options: Any) -> Run:

@@ -15,7 +15,8 @@ from typing import Any
 
 import msgspec
 
-from ml_exporter.ports import Call, Reply
+from ml_exporter.ports import Call, Reply, Source
+from ml_exporter.sources import mlflow
 
 _OPS = {">=": operator.ge, ">": operator.gt, "!=": operator.ne, "=": operator.eq}
 _CLAUSE = re.compile(r"(?:attributes\.)?(\w+) (>=|>|!=|=|NOT IN|IN) (.+)")
@@ -126,3 +127,19 @@ def _page(rows: list[Row], body: Row, key: str) -> Row:
     if offset + size < len(matching):
         page["next_page_token"] = str(offset + size)
     return page
+
+
+NOW = 1_800_000_000.0
+
+
+def source(**options: Any) -> Source:
+    """An MLflow source with these options."""
+    return mlflow.create("tracking", mlflow.Options(**options), "http://mlflow:5000")
+
+
+def server(*names: str) -> FakeMlflow:
+    """A fake with experiments 1, 2, … that are older than the first poll."""
+    fake = FakeMlflow(now=NOW)
+    for number, name in enumerate(names or ("train",), start=1):
+        fake.experiment(str(number), name, created=NOW - 1e6)
+    return fake
