@@ -28,6 +28,22 @@ def test_stopping_a_program_stops_what_it_started(tmp_path: Path) -> None:
     assert living_in(tmp_path) == []
 
 
+def test_being_told_again_and_again_to_end_leaves_nothing(tmp_path: Path) -> None:
+    process = started(tmp_path, WITH_A_CHILD)
+    for _ in range(200):
+        process.terminate()
+    process.stop()
+    assert living_in(tmp_path) == []
+
+
+def test_being_told_to_end_while_it_starts_leaves_nothing(tmp_path: Path) -> None:
+    for pause in (0.0, 0.02, 0.04, 0.06, 0.1):
+        process = start("script", ["sh", "-c", WITH_A_CHILD], log=tmp_path / "log", cwd=tmp_path, grace=5)
+        time.sleep(pause)
+        process.stop()
+        assert living_in(tmp_path) == []
+
+
 def test_a_program_that_ignores_sigterm_is_killed_after_the_grace(tmp_path: Path) -> None:
     process = started(tmp_path, STUBBORN, grace=0.5)
     process.stop()

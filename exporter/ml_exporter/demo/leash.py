@@ -47,28 +47,35 @@ def _end(child: subprocess.Popen[bytes], grace: float) -> None:
     child.wait()
 
 
+def _told_to_end() -> int:
+    """A descriptor that becomes readable at SIGTERM or SIGINT.
+
+    No handler raises: an exception could strike while the program is being started, or a second one while it is being
+    ended, and then nobody would end it.
+    """
+    readable, writable = os.pipe()
+    os.set_blocking(writable, False)
+    signal.set_wakeup_fd(writable)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: None)
+    return readable
+
+
 def main(grace: float, arguments: list[str]) -> int:
     """Exit code: the program's own, or 128 + its signal, as a shell has it."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    child = None
-    try:
-        child = subprocess.Popen(  # noqa: S603 - the program is the caller's choice
-            arguments,
-            stdin=subprocess.DEVNULL,
-            process_group=0,
-            preexec_fn=_die_with_the_leash,  # noqa: PLW1509 - there are no threads here
-        )
-        while child.poll() is None:
-            if select.select([0], [], [], 0.5)[0] and not os.read(0, 1):
-                break
-    except KeyboardInterrupt:
-        pass
-    finally:
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        if child:
-            _end(child, grace)
-    code = child.returncode if child else 0
-    return code if code >= 0 else 128 - code
+    told = _told_to_end()
+    child = subprocess.Popen(  # noqa: S603 - the program is the caller's choice
+        arguments,
+        stdin=subprocess.DEVNULL,
+        process_group=0,
+        preexec_fn=_die_with_the_leash,  # noqa: PLW1509 - there are no threads here
+    )
+    while child.poll() is None:
+        readable = select.select([0, told], [], [], 0.5)[0]
+        if told in readable or (readable and not os.read(0, 1)):
+            break
+    _end(child, grace)
+    return child.returncode if child.returncode >= 0 else 128 - child.returncode
 
 
 if __name__ == "__main__":

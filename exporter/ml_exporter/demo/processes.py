@@ -53,7 +53,7 @@ class Process:
         """End it and all it started, by SIGTERM and, after the grace, SIGKILL; returns when it is gone."""
         self.terminate()
         try:
-            self._popen.wait(self._grace + 5)
+            self._popen.wait(self._grace + 30)
         except subprocess.TimeoutExpired:
             self._popen.kill()
             self._popen.wait()
