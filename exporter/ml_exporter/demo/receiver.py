@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import html
 import json
+import signal
+import sys
 import threading
 import time
 from collections import deque
@@ -144,6 +146,8 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=9841)
     options = parser.parse_args(arguments)
+    # In a container we are process 1, which the kernel ends by SIGTERM only if there is a handler.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     with server(options.host, options.port) as serving:
         serving.serve_forever()
 
