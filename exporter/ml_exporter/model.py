@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
 Cursor: TypeAlias = Mapping[str, Json]
@@ -159,17 +159,18 @@ class Receipt:
     """Ids of runs thought active that the listing of their pipeline did not contain: ask for them by id."""
 
 
-@dataclass(frozen=True, slots=True)
-class Sample:
-    """One series. `labels` are the values of the family's own labels, in the catalogue's order."""
+class Sample(NamedTuple):
+    """One series. `labels` are the values of the family's own labels, in the catalogue's order.
+
+    A tuple, for it is made a million times: that takes a third of a frozen dataclass's time.
+    """
 
     family: str
     labels: tuple[str, ...]
     value: float
 
 
-@dataclass(frozen=True, slots=True)
-class HistogramSample:
+class HistogramSample(NamedTuple):
     """One histogram. `counts` per bucket (not cumulative), the last one is +Inf; `total` is the sum of values."""
 
     family: str
