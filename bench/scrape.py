@@ -166,6 +166,7 @@ def _our_server(ours: Ours) -> Iterator[int]:
     port, loop = scratch.free_port(), asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever)
     thread.start()
+    # Only the part of a backend that a scrape asks.
     starting = serve(application(ours), f"127.0.0.1:{port}")  # type: ignore[arg-type]
     server = asyncio.run_coroutine_threadsafe(starting, loop).result(20)
     try:
