@@ -37,6 +37,8 @@ class Script:
         self.cursors.append(cursor)
         return self.polls.pop(0)(cursor, now)
 
+    queue_times = True
+
     def run_url(self, pipeline: Pipeline, pipeline_id: str | None, run_id: str) -> str | None:
         return None
 

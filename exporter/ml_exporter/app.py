@@ -212,9 +212,10 @@ class App:
 
 def settings_of(configured: ConfiguredSource) -> HttpSettings:
     """How the backend of a configured source is reached."""
-    names = {field.name for field in dataclasses.fields(HttpSettings)} - {"timeout"}
+    names = {field.name for field in dataclasses.fields(HttpSettings)} - {"timeout", "auth"}
     common = {name: getattr(configured.common, name) for name in names}
-    return HttpSettings(timeout=configured.timeout, **common)
+    auth = discovery.auth_of(configured.common.kind, configured.options)
+    return HttpSettings(timeout=configured.timeout, auth=auth, **common)
 
 
 def _view(poller: Poller) -> SourceView:

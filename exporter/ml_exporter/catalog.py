@@ -12,7 +12,11 @@ from ml_exporter.model import ACTIVE, TERMINAL
 Type = Literal["gauge", "counter", "histogram"]
 
 RUN_DURATION_BUCKETS = (10.0, 60.0, 300.0, 900.0, 3600.0, 10800.0, 21600.0, 43200.0, 86400.0)
+RUN_QUEUE_BUCKETS = (1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3600.0, 10800.0, 43200.0)
 POLL_DURATION_BUCKETS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+
+
+CAPACITY_STATES = ("used", "free", "unavailable")
 
 
 class Shed(IntEnum):
@@ -42,6 +46,7 @@ class Family:
 
 
 _PIPELINE = ("source", "ml_service", "pipeline")
+_TASK = (*_PIPELINE, "task")
 _MODEL = ("source", "ml_service", "model")
 _VERSION = (*_MODEL, "version")
 _SOURCE = ("source",)
@@ -53,8 +58,8 @@ def _gauge(name: str, labels: tuple[str, ...], text: str, shed: Shed | None = No
     return Family(name, "gauge", labels, text, shed)
 
 
-def _counter(name: str, labels: tuple[str, ...], text: str) -> Family:
-    return Family(name, "counter", labels, text)
+def _counter(name: str, labels: tuple[str, ...], text: str, shed: Shed | None = None) -> Family:
+    return Family(name, "counter", labels, text, shed)
 
 
 def _histogram(
@@ -77,6 +82,13 @@ FAMILIES: tuple[Family, ...] = (
         _PIPELINE,
         "Duration of succeeded runs, from start to end.",
         RUN_DURATION_BUCKETS,
+        Shed.HISTOGRAMS,
+    ),
+    _histogram(
+        "ml_run_queue_seconds",
+        _PIPELINE,
+        "Time that finished runs had waited, from queued to started; only where the backend knows it.",
+        RUN_QUEUE_BUCKETS,
         Shed.HISTOGRAMS,
     ),
     _gauge(
@@ -107,14 +119,52 @@ FAMILIES: tuple[Family, ...] = (
         "How often the pipeline is expected to succeed, from `every:` in the configuration.",
     ),
     _gauge(
+        "ml_pipeline_last_due_timestamp_seconds",
+        _PIPELINE,
+        "When the pipeline's own timetable last wanted a run; absent without one, while paused, and until a due "
+        "time has passed under our eyes.",
+    ),
+    _gauge(
+        "ml_pipeline_unmet_due_timestamp_seconds",
+        _PIPELINE,
+        "The first due time of the pipeline's own timetable that no success has met, for none began since; absent "
+        "when all is met, without a timetable and while paused.",
+    ),
+    _gauge(
         "ml_pipeline_next_due_timestamp_seconds",
         _PIPELINE,
-        "When the next success is due: the last success, or the first sight of the pipeline, plus its cycle.",
+        "When the next run is due by the pipeline's own timetable; without one, when its next success is due: the "
+        "last success, or the first sight of the pipeline, plus its cycle.",
+    ),
+    _gauge(
+        "ml_pipeline_paused",
+        _PIPELINE,
+        "1 if the scheduler starts no runs of the pipeline because somebody paused it; absent where it cannot be.",
     ),
     _gauge(
         "ml_pipeline_consecutive_failures",
         _PIPELINE,
         "Runs that failed or timed out since the last success (cancelled runs are left out); stops at 50.",
+    ),
+    # Tasks: off by default
+    _counter(
+        "ml_task_runs_finished_total",
+        (*_TASK, "state"),
+        "Runs of a task that reached a terminal state, each counted once. Survives restarts.",
+        Shed.TASKS,
+    ),
+    _gauge(
+        "ml_task_last_finished_timestamp_seconds",
+        (*_TASK, "state"),
+        "When the last run of the task that ended in this state ended; absent if there was none.",
+        Shed.TASKS,
+    ),
+    _gauge("ml_task_last_duration_seconds", _TASK, "Duration of the last succeeded run of the task.", Shed.TASKS),
+    _gauge(
+        "ml_task_consecutive_failures",
+        _TASK,
+        "Runs of the task that failed or timed out since its last success.",
+        Shed.TASKS,
     ),
     # Training
     _gauge(
@@ -184,6 +234,23 @@ FAMILIES: tuple[Family, ...] = (
         "How much worse the version is than its baseline, divided by |baseline|; positive is worse.",
         _T,
     ),
+    # Schedulers
+    _gauge(
+        "ml_scheduler_heartbeat_timestamp_seconds",
+        (*_SOURCE, "component"),
+        "When a part of the scheduler last showed that it is alive.",
+    ),
+    _gauge("ml_scheduler_queue_length", (*_SOURCE, "queue"), "Runs or jobs that wait in a pool, partition or queue."),
+    _gauge(
+        "ml_scheduler_capacity",
+        (*_SOURCE, "queue", "resource", "state"),
+        "Units of a resource (slots, cpu, gpu) that a queue has, by state: used, free, unavailable.",
+    ),
+    _gauge(
+        "ml_scheduler_load_errors",
+        (*_SOURCE, "location"),
+        "Definitions that the scheduler could not load, by where they come from; what they define does not run.",
+    ),
     # Sources
     _gauge("ml_source_info", (*_SOURCE, "kind"), "1 for every configured source."),
     _gauge("ml_source_up", _SOURCE, "1 if the last poll succeeded, 0 if it failed or none has ended yet."),
@@ -233,6 +300,7 @@ BY_NAME: dict[str, Family] = {family.name: family for family in FAMILIES}
 LABEL_VALUES: dict[str, tuple[str, ...]] = {
     "outcome": ("ok", "failed"),
     "reason": ("none", *(str(reason) for reason in Reason)),
+    "capacity_state": CAPACITY_STATES,
     "active_state": tuple(str(state) for state in ACTIVE),
     "terminal_state": tuple(str(state) for state in TERMINAL),
 }

@@ -19,6 +19,7 @@ import yaml
 
 from ml_exporter import discovery, schema
 from ml_exporter.errors import ConfigError
+from ml_exporter.ports import Auth
 from ml_exporter.settings import (
     DEFAULT_SERVICE,
     RECEIVERS,
@@ -178,23 +179,24 @@ def _source(data: Any, path: str, defaults: Defaults, folder: Path) -> Configure
     schema.reject_unknown_keys(data, common_names | option_names, path)
     common = schema.parse(SourceConfig, {k: v for k, v in data.items() if k in common_names}, path)
     common = dataclasses.replace(
-        _relative(common, folder, "password_file", "token_file", "ca_file"), url=common.url.rstrip("/")
+        _relative(common, folder, "password_file", "token_file", "ca_file", "unix_socket"), url=common.url.rstrip("/")
     )
-    _check_credentials(common, path)
+    options = schema.parse(options_type, {k: v for k, v in data.items() if k in option_names}, path)
+    _check_credentials(common, discovery.auth_of(kind, options), path)
     return ConfiguredSource(
         common=common,
-        options=schema.parse(options_type, {k: v for k, v in data.items() if k in option_names}, path),
+        options=options,
         interval=common.interval or defaults.interval,
         timeout=common.timeout or defaults.timeout,
         series_limit=common.series_limit or defaults.series_limit,
     )
 
 
-def _check_credentials(source: SourceConfig, path: str) -> None:
+def _check_credentials(source: SourceConfig, auth: Auth, path: str) -> None:
     ways = [name for name in ("token_file", "password_file", "password") if getattr(source, name)]
     if len(ways) > 1:
         raise ConfigError(f"{path}.{ways[1]}: {ways[0]} is given too; allowed is one of them")
-    if source.username and ways and ways[0] == "token_file":
+    if source.username and ways and ways[0] == "token_file" and not auth.user_header:
         raise ConfigError(f"{path}.token_file: username is given too; allowed is a token or a user with a password")
     if (source.password or source.password_file) and not source.username:
         raise ConfigError(f"{path}.username: missing; a password needs a user")

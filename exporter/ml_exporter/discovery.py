@@ -1,4 +1,7 @@
-"""A file in `sources/` is a kind: it has an `Options` dataclass and `create(name, options, url) -> Source`."""
+"""A file in `sources/` is a kind: it has an `Options` dataclass and `create(name, options, url) -> Source`.
+
+It may have `auth(options) -> Auth`, where its backend takes credentials in a way of its own.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ from types import ModuleType
 from typing import Any
 
 from ml_exporter import sources
-from ml_exporter.ports import Source
+from ml_exporter.ports import Auth, Source
 
 
 @functools.cache
@@ -26,6 +29,13 @@ def _module(kind: str) -> ModuleType:
 def options_of(kind: str) -> Any:
     """The dataclass of the options that a kind takes beside the common ones."""
     return _module(kind).Options
+
+
+def auth_of(kind: str, options: Any) -> Auth:
+    """How a kind takes credentials: what its `auth(options)` says, if it has one."""
+    given = getattr(_module(kind), "auth", None)
+    auth: Auth = given(options) if given else Auth()
+    return auth
 
 
 def create(kind: str, name: str, options: Any, url: str) -> Source:

@@ -6,8 +6,18 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
-from ml_exporter.model import Batch, Cursor, Model, ModelVersion, PipelineInfo, Receipt, Run, RunState, Scan
-from ml_exporter.states import ActiveRun, Figure, FinishedRun, ModelState, PipelineState, SourceState, VersionState
+from ml_exporter.model import Batch, Cursor, Model, ModelVersion, PipelineInfo, Receipt, Run, RunState, Scan, TaskRun
+from ml_exporter.states import (
+    MAX_TASKS,
+    ActiveRun,
+    Figure,
+    FinishedRun,
+    ModelState,
+    PipelineState,
+    SourceState,
+    TaskState,
+    VersionState,
+)
 
 T = TypeVar("T")
 
@@ -75,8 +85,12 @@ class _Fold:
             source.scan = max(source.scan, batch.scan.number)
         if batch.roster is not None:
             self.roster(batch.roster)
+        for info in batch.pipelines:
+            self.listed(info)
         for run in batch.runs:
             self.run(run)
+        for task in batch.tasks:
+            self.task(task)
         self.forget(batch.forgotten)
         if batch.active_listed is not None:
             self.missing(batch.active_listed)
@@ -85,6 +99,8 @@ class _Fold:
         for name in batch.backfilled or ():
             if (known := self.peek(name)) and not known.backfilled:
                 self.touch(name).backfilled = True
+        if batch.caught_up:
+            self.caught_up()
         self.progress()
         if batch.models is not None:
             self.registry(batch.models)
@@ -114,32 +130,51 @@ class _Fold:
             former = by_id.get(info.id) if info.id else None
             if known is None and former and former not in listed:
                 self.rename(former, info)
-            elif known is None:
-                self.birth(info)
-            elif known.gone_at is not None or known.id != info.id:
-                state = self.touch(known.name)
-                state.gone_at, state.id = None, info.id
+            else:
+                self.listed(info)
         for name, state in self.ledger.pipelines.items():
             if name not in listed and name not in self.change.pipelines:
                 self.departure(name, state)
 
+    def listed(self, info: PipelineInfo) -> None:
+        known = self.peek(info.pipeline.name)
+        if known is None:
+            self.birth(info)
+        elif known.gone_at is not None or not known.describes(info, self.now):
+            state = self.touch(known.name)
+            state.gone_at = None
+            state.describe(info, self.now)
+
     def birth(self, info: PipelineInfo) -> None:
         state = self.touch(info.pipeline.name)
-        state.id = info.id
+        state.describe(info, self.now)
         installed = self.change.source.installed_at or self.now
-        if info.created_at is not None and info.created_at > installed:
-            state.first_seen = min(info.created_at, self.now)
+        newborn = self.ledger.source.backfill_complete if info.created_at is None else info.created_at > installed
+        if newborn:
+            state.first_seen = min(info.created_at or self.now, self.now)
             # Prometheus sees no increase in a counter that is born at 1: show 0 once.
+            state.announced = False
+
+    def birth_by_run(self, run: Run) -> None:
+        """Nothing but this run tells of the pipeline. In a history that is known, it is new."""
+        state = self.touch(run.pipeline.name)
+        if self.ledger.source.backfill_complete:
+            began = min(at for at in (run.queued_at, run.started_at, self.now) if at is not None)
+            state.first_seen = max(began, self.change.source.installed_at or began)
             state.announced = False
 
     def rename(self, former: str, info: PipelineInfo) -> None:
         state = self.ledger.pipelines[former].copy()
         state.name, state.gone_at = info.pipeline.name, None
+        state.describe(info, self.now)
         self.change.pipelines[state.name] = state
         self.change.pipelines[former] = None
 
     def departure(self, name: str, state: PipelineState) -> None:
         if state.gone_at is None:
+            idle_since = self.batch.idle_since
+            if state.id is None and idle_since is not None and (state.active or state.heard_of() >= idle_since):
+                return
             leaving = self.touch(name)
             leaving.gone_at = self.now
             leaving.active = {}
@@ -149,12 +184,16 @@ class _Fold:
     # Runs
 
     def run(self, run: Run) -> None:
+        known = self.peek(run.pipeline.name)
+        if known is None:
+            self.birth_by_run(run)
+        elif known.gone_at is not None and known.id is None:
+            self.touch(known.name).gone_at = None
         if run.state.is_terminal:
             self.finished(run)
         else:
             since = run.queued_at or run.started_at if run.state is RunState.QUEUED else run.started_at
             active = ActiveRun(run.state, since, dict(run.utilization))
-            known = self.peek(run.pipeline.name)
             if known is None or known.active.get(run.id) != active:
                 self.touch(run.pipeline.name).active[run.id] = active
 
@@ -165,7 +204,8 @@ class _Fold:
             self.touch(name).active.pop(run.id, None)
         if run.id not in self.known and run.id not in self.change.counted:
             duration = max(0.0, run.ended_at - run.started_at) if run.ended_at and run.started_at else None
-            self.touch(name).count(run.state, duration)
+            wait = max(0.0, run.started_at - run.queued_at) if run.started_at and run.queued_at else None
+            self.touch(name).count(run.state, duration, wait)
             self.change.counted.add(run.id)
         if run.ended_at is not None:
             self.remember(
@@ -183,6 +223,16 @@ class _Fold:
         if before is None and known and not known.has_room_for(run.state, run.ended_at):
             return
         self.touch(name).remember(run)
+
+    def task(self, run: TaskRun) -> None:
+        if not run.state.is_terminal or run.key in self.known or run.key in self.change.counted:
+            return
+        known = self.peek(run.pipeline.name)
+        if known is None or (run.task not in known.tasks and len(known.tasks) >= MAX_TASKS):
+            return
+        state = self.touch(known.name)
+        state.tasks[run.task] = state.tasks.get(run.task, TaskState()).after(run)
+        self.change.counted.add(run.key)
 
     def forget(self, run_ids: Collection[str]) -> None:
         gone = set(run_ids)
@@ -212,6 +262,13 @@ class _Fold:
             ]
             if gone:
                 self.touch(name).forget(gone)
+
+    def caught_up(self) -> None:
+        states = {**self.ledger.pipelines, **self.change.pipelines}
+        for name, state in states.items():
+            if state and not state.backfilled:
+                self.touch(name).backfilled = True
+        self.change.source.backfill_complete, self.change.source.progress = True, 1.0
 
     def progress(self) -> None:
         source = self.change.source

@@ -63,12 +63,48 @@ class Run:
 
 
 @dataclass(frozen=True, slots=True)
+class TaskRun:
+    """One finished execution of a task within a run of `pipeline`. `id` is unique among its source's task runs."""
+
+    id: str
+    pipeline: Pipeline
+    task: str
+    state: RunState
+    started_at: float | None = None
+    ended_at: float | None = None
+
+    @property
+    def key(self) -> str:
+        """Its identity among the runs and task runs that were counted."""
+        return f"task\0{self.id}"
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """What a pipeline's own timetable says, as read now."""
+
+    next_due: float | None = None
+    """The first instant at which a run is due that has not been started for it: a scheduler that is dead leaves it
+    in the past. None: the timetable has come to its end."""
+    last_due: float | None = None
+    """The last instant, not in the future, at which a run was due. None: the ledger remembers the `next_due` that
+    it saw pass."""
+
+
+@dataclass(frozen=True, slots=True)
 class PipelineInfo:
     """A roster entry. `id` is the backend's own stable identifier: it tells a rename from a birth."""
 
     pipeline: Pipeline
     id: str | None = None
+    """None: nothing but its runs tells that the pipeline exists."""
     created_at: float | None = None
+    schedule: Schedule | None = None
+    """None: nothing is expected of it (started by hand, by events or by data)."""
+    paused: bool | None = None
+    """None: it cannot be paused."""
+    tags: tuple[str, ...] = ()
+    """Names that its users gave it; one that is a configured service's name claims it for that service."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +171,15 @@ class Batch:
     """Only the keys that changed; a key set to None is dropped."""
     runs: tuple[Run, ...] = ()
     roster: tuple[PipelineInfo, ...] | None = None
-    """All pipelines there are: what is missing is gone."""
+    """All pipelines there are: what is missing is gone (see `idle_since`)."""
+    tasks: tuple[TaskRun, ...] = ()
+    pipelines: tuple[PipelineInfo, ...] = ()
+    """What is newly known of some pipelines; nothing is said of the others."""
+    idle_since: float | None = None
+    """With a roster: a pipeline that has no `id`, so that only its runs tell of it, stays though the roster lacks it,
+    unless nothing was heard of it since this instant."""
+    gauges: tuple[Sample, ...] | None = None
+    """All `ml_scheduler_*` samples there are, in place of those before."""
     active_listed: frozenset[str] | None = None
     """Names of pipelines whose active runs are all in `runs`: other runs thought active are missing."""
     forgotten: tuple[str, ...] = ()
@@ -143,6 +187,8 @@ class Batch:
     scan: Scan | None = None
     backfilled: frozenset[str] | None = None
     """Names of pipelines whose history is now known: their counters may be shown."""
+    caught_up: bool = False
+    """All that can be told of the past has been told: every pipeline known by now is backfilled."""
     progress: float | None = None
     """Share of the backfill that is done, 0–1."""
     models: tuple[Model, ...] | None = None

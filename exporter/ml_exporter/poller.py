@@ -84,6 +84,8 @@ class Poller:
         self.ledger = Ledger()
         self.directions: Directions = getattr(configured.options, "metrics", {})
         self._dirty: set[tuple[str, str]] = set()
+        self._gauges: tuple[Sample, ...] = ()
+        """Not kept over a restart: how full a queue was then says nothing of now."""
         self._born: dict[str, float] = {}
         self._more = False
 
@@ -159,9 +161,12 @@ class Poller:
     def _take(self, batch: Batch) -> Receipt:
         """Fold, commit, adopt: in this order, so that memory never runs ahead of the state file."""
         finished = [run.id for run in batch.runs if run.state.is_terminal]
-        counted = self.store.counted(self.name, finished)
+        counted = self.store.counted(self.name, [*finished, *(task.key for task in batch.tasks)])
         change = self.ledger.fold(batch, counted, self.clock())
         self._commit(change)
+        if batch.gauges is not None:
+            self._gauges = batch.gauges
+            self._dirty.add(("gauges", ""))
         self._more = self._more or not batch.complete
         return change.receipt
 
@@ -203,12 +208,14 @@ class Poller:
 
     def _group(self, kind: str, name: str) -> Group | None:
         rendered: Samples
+        if kind == "gauges":
+            return render_group(self._gauges, {"source": self.name})
         if kind == "pipeline":
             state = self.ledger.pipelines.get(name)
             if state is None or state.gone_at is not None:
                 return None
-            service, cycle = self.config.service_of_pipeline(self.name, name)
-            rendered = of_pipeline(state, cycle, self.directions)
+            service, cycle = self.config.service_of_pipeline(self.name, name, state.tags)
+            rendered = of_pipeline(state, cycle, self.directions, self.source.queue_times)
         else:
             model = self.ledger.models.get(name)
             if model is None:

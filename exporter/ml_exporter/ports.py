@@ -38,8 +38,33 @@ Poll: TypeAlias = Generator[Call | Batch, Any, None]
 """Yields a `Call` and gets a `Reply`; yields a `Batch` and gets a `Receipt`."""
 
 
+@dataclass(frozen=True, slots=True)
+class Login:
+    """Where a token is got for a user and a password: they are sent as JSON, the token stands in `field` of the reply.
+
+    A server that has no such place (404, 405) gets the user and the password as Basic authentication.
+    """
+
+    path: str
+    field: str
+
+
+@dataclass(frozen=True, slots=True)
+class Auth:
+    """How a kind of backend takes credentials. By default Basic for a user, `Authorization: Bearer` for a token."""
+
+    login: Login | None = None
+    token_header: str | None = None
+    """The header that takes a token as it is."""
+    user_header: str | None = None
+    """The header that takes the user's name beside a token."""
+
+
 class Source(Protocol):
     """One backend, read incrementally."""
+
+    queue_times: bool
+    """Whether its runs say when they were queued and when they started."""
 
     def poll(self, cursor: Cursor, now: float) -> Poll:
         """Read what changed since `cursor` (empty: never read before) as of `now`, seconds since the epoch.

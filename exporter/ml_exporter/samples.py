@@ -6,18 +6,23 @@ from collections.abc import Iterator, Mapping
 from typing import TypeAlias
 
 from ml_exporter.model import ACTIVE, TERMINAL, HistogramSample, RunState, Sample
-from ml_exporter.states import ModelState, PipelineState, VersionState, degradation
+from ml_exporter.states import ModelState, PipelineState, TaskState, VersionState, degradation
 
 Samples: TypeAlias = Iterator[Sample | HistogramSample]
 Directions: TypeAlias = Mapping[str, str]
 """Allow-listed metric → which way is better, `higher` or `lower`."""
 
 
-def of_pipeline(state: PipelineState, cycle: float | None, directions: Directions) -> Samples:
-    """The series of a pipeline; `cycle` is how often it is expected to succeed, in seconds."""
+def of_pipeline(
+    state: PipelineState, cycle: float | None, directions: Directions, queue_times: bool = False
+) -> Samples:
+    """The series of a pipeline.
+
+    `cycle` is how often it is expected to succeed, in seconds; `queue_times`: its backend knows how long runs wait.
+    """
     name = state.name
     if state.backfilled:
-        yield from _counters(state)
+        yield from _counters(state, queue_times)
     for active in ACTIVE:
         count = sum(1 for run in state.active.values() if run.state is active)
         yield Sample("ml_runs_active", (name, active), count)
@@ -30,21 +35,47 @@ def of_pipeline(state: PipelineState, cycle: float | None, directions: Direction
     yield Sample("ml_pipeline_first_seen_timestamp_seconds", (name,), state.first_seen)
     if state.backfilled:
         yield Sample("ml_pipeline_consecutive_failures", (name,), state.consecutive_failures())
-    if cycle:
-        last = state.last_finished(RunState.SUCCEEDED)
-        yield Sample("ml_pipeline_cycle_seconds", (name,), cycle)
-        yield Sample("ml_pipeline_next_due_timestamp_seconds", (name,), (last or state.first_seen) + cycle)
+    yield from _expected(state, cycle)
+    for task, known in sorted(state.tasks.items()):
+        yield from _task((name, task), known)
     yield from _training(state, directions)
 
 
-def _counters(state: PipelineState) -> Samples:
+def _expected(state: PipelineState, cycle: float | None) -> Samples:
+    """What is due and when: by its own timetable, else by its cycle."""
+    key = (state.name,)
+    next_due = state.next_due
+    if cycle:
+        yield Sample("ml_pipeline_cycle_seconds", key, cycle)
+        if next_due is None and not state.paused:
+            next_due = (state.last_finished(RunState.SUCCEEDED) or state.first_seen) + cycle
+    yield from _if_known("ml_pipeline_last_due_timestamp_seconds", key, state.last_due)
+    yield from _if_known("ml_pipeline_unmet_due_timestamp_seconds", key, state.unmet_due)
+    yield from _if_known("ml_pipeline_next_due_timestamp_seconds", key, next_due)
+    yield from _if_known("ml_pipeline_paused", key, None if state.paused is None else float(state.paused))
+
+
+def _task(key: tuple[str, str], state: TaskState) -> Samples:
+    for terminal in TERMINAL:
+        yield Sample("ml_task_runs_finished_total", (*key, terminal), state.finished.get(terminal, 0))
+        yield from _if_known("ml_task_last_finished_timestamp_seconds", (*key, terminal), state.last.get(terminal))
+    yield from _if_known("ml_task_last_duration_seconds", key, state.duration)
+    yield Sample("ml_task_consecutive_failures", key, state.failures)
+
+
+def _counters(state: PipelineState, queue_times: bool) -> Samples:
     for terminal in TERMINAL:
         count = state.finished.get(terminal, 0) if state.announced else 0
         yield Sample("ml_runs_finished_total", (state.name, terminal), count)
-    counts = state.buckets if state.announced else [0] * len(state.buckets)
-    yield HistogramSample(
-        "ml_run_duration_seconds", (state.name,), tuple(counts), state.total if state.announced else 0.0
-    )
+    yield _histogram("ml_run_duration_seconds", state, state.buckets, state.total)
+    if queue_times:
+        yield _histogram("ml_run_queue_seconds", state, state.waits, state.waited)
+
+
+def _histogram(family: str, state: PipelineState, counts: list[int], total: float) -> HistogramSample:
+    if not state.announced:
+        return HistogramSample(family, (state.name,), (0,) * len(counts), 0.0)
+    return HistogramSample(family, (state.name,), tuple(counts), total)
 
 
 def _training(state: PipelineState, directions: Directions) -> Samples:

@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from statistics import median
 
-from ml_exporter.catalog import RUN_DURATION_BUCKETS
-from ml_exporter.model import RunState
+from ml_exporter.catalog import RUN_DURATION_BUCKETS, RUN_QUEUE_BUCKETS
+from ml_exporter.model import PipelineInfo, RunState, Schedule, TaskRun
 
 HISTORY = 20
 """Successes that make a typical duration or a baseline."""
@@ -16,6 +16,11 @@ MIN_HISTORY = 5
 """Below this many successes nothing is called typical: a median of two says little."""
 MAX_FAILURES = 50
 """Failures remembered since the last success; the count of consecutive failures stops here."""
+
+CLOCK_GRACE = 60.0
+"""Seconds between the clock of a scheduler and that of what runs its jobs."""
+MAX_TASKS = 100
+"""Tasks of a pipeline that are remembered; the first ones seen stay."""
 
 _KEPT = {RunState.SUCCEEDED: HISTORY + 1, RunState.FAILED: MAX_FAILURES, RunState.TIMED_OUT: MAX_FAILURES}
 
@@ -45,6 +50,35 @@ class ActiveRun:
     utilization: dict[str, float] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class TaskState:
+    """What is remembered of a task; `failures` are those since its last success."""
+
+    finished: dict[RunState, int] = field(default_factory=dict)
+    last: dict[RunState, float] = field(default_factory=dict)
+    """State → when the last run that ended in it ended."""
+    duration: float | None = None
+    failures: int = 0
+
+    def after(self, run: TaskRun) -> TaskState:
+        """The state once a run is counted that was not counted before. Runs may come out of order."""
+        at, last_success = run.ended_at or 0.0, self.last.get(RunState.SUCCEEDED, -1.0)
+        newest = at >= self.last.get(run.state, -1.0)
+        duration, failures = self.duration, self.failures
+        if run.state is RunState.SUCCEEDED and newest:
+            failed = max((self.last.get(s, -1.0) for s in RunState if s.is_failure), default=-1.0)
+            failures = 0 if at >= failed else failures
+            duration = max(0.0, at - run.started_at) if run.started_at is not None and run.ended_at else duration
+        elif run.state.is_failure and at > last_success:
+            failures = min(failures + 1, MAX_FAILURES)
+        return TaskState(
+            {**self.finished, run.state: self.finished.get(run.state, 0) + 1},
+            {**self.last, run.state: at} if newest and run.ended_at else self.last,
+            duration,
+            failures,
+        )
+
+
 @dataclass(slots=True)
 class PipelineState:
     """Everything known of one pipeline. Replaced, not changed, once the ledger has adopted it."""
@@ -62,6 +96,17 @@ class PipelineState:
     recent: list[FinishedRun] = field(default_factory=list)
     """By end time: the last successes and failures, and the last cancelled run."""
     active: dict[str, ActiveRun] = field(default_factory=dict)
+    waits: list[int] = field(default_factory=lambda: [0] * (len(RUN_QUEUE_BUCKETS) + 1))
+    waited: float = 0.0
+    expected_since: float | None = None
+    """Since when a timetable is in force."""
+    next_due: float | None = None
+    last_due: float | None = None
+    unmet_due: float | None = None
+    """The first due time that no success has met."""
+    paused: bool | None = None
+    tags: tuple[str, ...] = ()
+    tasks: dict[str, TaskState] = field(default_factory=dict)
 
     def copy(self) -> PipelineState:
         return PipelineState(
@@ -76,11 +121,23 @@ class PipelineState:
             self.total,
             list(self.recent),
             dict(self.active),
+            list(self.waits),
+            self.waited,
+            self.expected_since,
+            self.next_due,
+            self.last_due,
+            self.unmet_due,
+            self.paused,
+            self.tags,
+            dict(self.tasks),
         )
 
-    def count(self, state: RunState, duration: float | None) -> None:
+    def count(self, state: RunState, duration: float | None, wait: float | None = None) -> None:
         """Count a run at its first terminal state; only successes say how long a run takes."""
         self.finished[state] = self.finished.get(state, 0) + 1
+        if wait is not None:
+            self.waits[bisect.bisect_left(RUN_QUEUE_BUCKETS, wait)] += 1
+            self.waited += wait
         if state is RunState.SUCCEEDED and duration is not None:
             self.buckets[bisect.bisect_left(RUN_DURATION_BUCKETS, duration)] += 1
             self.total += duration
@@ -95,6 +152,7 @@ class PipelineState:
         same = [known for known in self.recent if known.state is run.state]
         if len(same) > _KEPT.get(run.state, 1):
             self.recent.remove(same[0])
+        self.settle()
 
     def has_room_for(self, state: RunState, ended_at: float) -> bool:
         """Whether a run that ended then would be remembered."""
@@ -106,6 +164,47 @@ class PipelineState:
         self.recent = [run for run in self.recent if run.id not in gone]
         for run_id in gone:
             self.active.pop(run_id, None)
+
+    # What is expected of it
+
+    def describes(self, info: PipelineInfo, now: float) -> bool:
+        """Whether a roster entry says nothing new."""
+        return self._expectation(info, now) == (self.expected_since, self.last_due, self.next_due) and (
+            info.id,
+            info.paused,
+            info.tags,
+        ) == (self.id, self.paused, self.tags)
+
+    def describe(self, info: PipelineInfo, now: float) -> None:
+        """Take over what a roster entry says."""
+        self.expected_since, self.last_due, self.next_due = self._expectation(info, now)
+        self.id, self.paused, self.tags = info.id, info.paused, info.tags
+        self.settle()
+
+    def _expectation(self, info: PipelineInfo, now: float) -> tuple[float | None, float | None, float | None]:
+        """Since when a timetable is in force, and by it the last and the next due time."""
+        schedule: Schedule | None = info.schedule
+        if schedule is None or info.paused:
+            return None, None, None
+        since = self.expected_since or now
+        last = schedule.last_due
+        if last is None:
+            passed = (due for due in (schedule.next_due, self.next_due) if due is not None and due <= now)
+            last = max((due for due in (*passed, self.last_due) if due is not None), default=None)
+        # What was due before, in a pause or under another regime, is nobody's debt.
+        return since, last if last is not None and last >= since else None, schedule.next_due
+
+    def settle(self) -> None:
+        """Find the first due time that no success has met, by what is known now."""
+        began = max((run.ended_at if run.started_at is None else run.started_at for run in self.successes), default=0.0)
+        if self.last_due is None or began >= self.last_due - CLOCK_GRACE:
+            self.unmet_due = None
+        elif self.unmet_due is None or began >= self.unmet_due - CLOCK_GRACE:
+            self.unmet_due = self.last_due
+
+    def heard_of(self) -> float:
+        """When anything happened to it last, so far as is remembered."""
+        return max([self.first_seen, *(run.ended_at for run in self.recent)])
 
     @property
     def successes(self) -> list[FinishedRun]:

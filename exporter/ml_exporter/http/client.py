@@ -21,7 +21,7 @@ from ml_exporter.errors import ConfigError, Malformed, Reason, SourceError
 from ml_exporter.http import decoding
 from ml_exporter.http.credentials import Credentials, masked_params
 from ml_exporter.http.failures import failure, refusal
-from ml_exporter.ports import Call, Reply
+from ml_exporter.ports import Auth, Call, Reply
 
 RETRIES = 2
 RETRIED = frozenset({Reason.UNREACHABLE, Reason.TIMEOUT, Reason.RATE_LIMITED, Reason.SERVER_ERROR})
@@ -49,7 +49,9 @@ class HttpSettings:
     password_file: str | None = None
     token_file: str | None = None
     ca_file: str | None = None
+    unix_socket: str | None = None
     max_response_bytes: int = 256_000_000
+    auth: Auth = field(default_factory=Auth)
 
 
 @dataclass(slots=True)
@@ -98,6 +100,7 @@ class Client:
             password_file=settings.password_file,
             token_file=settings.token_file,
             headers=settings.headers,
+            auth=settings.auth,
         )
         self._ssl = _ssl_context(settings)
         _check_headers(settings.headers)
@@ -145,12 +148,31 @@ class Client:
     async def _attempt(self, call: Call) -> Reply:
         where = f"{call.method} {self._base}{call.path}"
         try:
+            await self._log_in(again=False)
             answer = await self._exchange(call)
-            if answer.status == 401 and 401 not in call.accept and self._credentials.renewed():
+            if self._credentials.expired(answer.status) and answer.status not in call.accept and await self._renew():
                 answer = await self._exchange(call)
             return await self._judge(call, answer)
         except SourceError as error:
             raise type(error)(f"{where}: {error}", error.reason, retry_after=error.retry_after) from error.__cause__
+
+    async def _renew(self) -> bool:
+        """New credentials after a refusal, once; False if there are none but those that were refused."""
+        return await self._log_in(again=True) or self._credentials.renewed()
+
+    async def _log_in(self, *, again: bool) -> bool:
+        """Get a token where this backend gives one for a password; True if there is a new one."""
+        call = self._credentials.login(again=again)
+        if call is None:
+            return False
+        answer = await self._exchange(call)
+        if answer.status not in call.accept:
+            where = f"login at {call.path}"
+            said = self._credentials.mask(decoding.text_of(answer.body))
+            error = refusal(answer.status, answer.headers, said, self._clock())
+            raise type(error)(f"{where}: {error}", error.reason, retry_after=error.retry_after)
+        self._credentials.logged_in(answer.status, answer.body)
+        return True
 
     async def _exchange(self, call: Call) -> _Answer:
         """One request and its whole answer, counted and traced, whatever its status."""
@@ -228,9 +250,7 @@ class Client:
         if call.body is not None:
             headers["Content-Type"] = "application/json"
         headers.update(self._settings.headers)
-        authorization = self._credentials.authorization()
-        if authorization is not None:
-            headers["Authorization"] = authorization
+        headers.update(self._credentials.headers())
         headers.update(call.headers)
         # A compressed reply could unpack to any size, so none is asked for and none is taken.
         headers["Accept-Encoding"] = "identity"
@@ -239,12 +259,17 @@ class Client:
     def _open_session(self) -> aiohttp.ClientSession:
         if self._session is None:
             self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=CONNECTIONS, ssl=self._ssl),
+                connector=self._connector(),
                 timeout=aiohttp.ClientTimeout(total=None),
                 auto_decompress=False,
                 cookie_jar=aiohttp.DummyCookieJar(),
             )
         return self._session
+
+    def _connector(self) -> aiohttp.BaseConnector:
+        if self._settings.unix_socket:
+            return aiohttp.UnixConnector(self._settings.unix_socket, limit=CONNECTIONS)
+        return aiohttp.TCPConnector(limit=CONNECTIONS, ssl=self._ssl)
 
     def _excerpt(self, body: bytes) -> str:
         return self._credentials.mask(decoding.text_of(body))[:EXCERPT]

@@ -9,7 +9,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from ml_exporter.errors import Reason, Rejected
+from ml_exporter.errors import Malformed, Reason, Rejected
+from ml_exporter.ports import Auth, Call
 
 MASK = "***"
 _MAX_SECRET_BYTES = 65_536
@@ -57,11 +58,11 @@ class SecretFile:
 @dataclass(frozen=True, slots=True)
 class _Proof:
     secret: str
-    header: str
+    headers: Mapping[str, str]
 
 
 class Credentials:
-    """The `Authorization` header of one source, and the masking of everything secret about it."""
+    """The headers that prove who one source is, and the masking of everything secret about it."""
 
     def __init__(
         self,
@@ -71,31 +72,78 @@ class Credentials:
         password_file: str | None = None,
         token_file: str | None = None,
         headers: Mapping[str, str] | None = None,
+        auth: Auth | None = None,
     ) -> None:
         self._username = username
         self._password = password
         self._bearer = token_file is not None
+        self._auth = auth or Auth()
         self._file: SecretFile | None = None
         if token_file is not None:
             self._file = SecretFile(token_file, "token_file")
         elif password_file is not None:
             self._file = SecretFile(password_file, "password_file")
         self._last: _Proof | None = None
+        self._login = self._auth.login if self._secret_given() and not self._bearer else None
+        self._token = ""
         self._secret_headers = [v for v in (headers or {}).values() if len(v) >= _SHORTEST_HEADER_SECRET]
 
-    def authorization(self, *, again: bool = False) -> str | None:
-        """The header's value, None without credentials; `again` reads the file even if it looks unchanged."""
+    def _secret_given(self) -> bool:
+        return self._file is not None or self._password is not None
+
+    def headers(self, *, again: bool = False) -> Mapping[str, str]:
+        """The headers to send, none without credentials; `again` reads the file even if it looks unchanged."""
+        if self._login:
+            return {"Authorization": f"Bearer {self._token}"} if self._token else {}
         secret = self._file.read(again=again) if self._file else self._password
         if secret is None:
-            return None
+            # Behind a socket or a proxy that vouches for us, a name alone may be wanted.
+            return {self._auth.user_header: self._username} if self._auth.user_header and self._username else {}
         if self._last is None or self._last.secret != secret:
-            self._last = _Proof(secret, f"Bearer {secret}" if self._bearer else self._basic(secret))
-        return self._last.header
+            self._last = _Proof(secret, self._prove(secret))
+        return self._last.headers
+
+    def _prove(self, secret: str) -> Mapping[str, str]:
+        if not self._bearer:
+            return {"Authorization": self._basic(secret)}
+        user_header = self._auth.user_header
+        user = {user_header: self._username} if user_header and self._username else {}
+        header = self._auth.token_header
+        return user | ({header: secret} if header else {"Authorization": f"Bearer {secret}"})
 
     def renewed(self) -> bool:
         """Read the file again after a refusal: True if it holds something else than what was refused."""
         before = self._last
-        return self._file is not None and self.authorization(again=True) is not None and self._last != before
+        return self._file is not None and bool(self.headers(again=True)) and self._last != before
+
+    # A token for a password
+
+    def expired(self, status: int) -> bool:
+        """Whether an answer may mean that new credentials are wanted."""
+        # A server that was started anew and does not know its own token any more says 403 (Airflow).
+        return status == 401 or (status == 403 and self._login is not None)
+
+    def login(self, *, again: bool) -> Call | None:
+        """The call that gets a token; None where none is needed, or there is one and it is not asked for `again`."""
+        if self._login is None or (self._token and not again):
+            return None
+        password = self._file.read(again=again) if self._file else self._password
+        self._last, self._token = _Proof(password or "", {}), ""
+        body = {"username": self._username or "", "password": password}
+        return Call("POST", self._login.path, body=body, accept=frozenset({200, 201, 404, 405}))
+
+    def logged_in(self, status: int, body: bytes) -> None:
+        """Take the answer to `login`. Raises `Malformed` for one without a token."""
+        if self._login is None or status in (404, 405):
+            self._login, self._last = None, None
+            return
+        try:
+            token = json.loads(body)[self._login.field]
+        except (ValueError, KeyError, TypeError):
+            token = None
+        if not isinstance(token, str) or not token or not token.isprintable() or " " in token:
+            raise Malformed(f"login at {self._login.path}: the reply holds no token in '{self._login.field}'")
+        self._token = token
 
     def mask(self, text: str) -> str:
         """Strike out our own secrets, and fields of JSON that look like somebody's."""
@@ -104,8 +152,10 @@ class Credentials:
         return _SECRET_FIELD.sub(rf'\1"{MASK}"', text)
 
     def _secrets(self) -> Iterable[str]:
-        if self._last is not None:
-            yield self._last.header.partition(" ")[2]
+        if self._token:
+            yield self._token
+        if self._last is not None and self._last.secret:
+            yield from (value.rpartition(" ")[2] for value in self._last.headers.values() if value != self._username)
             yield self._last.secret
             yield json.dumps(self._last.secret)[1:-1]
         for value in self._secret_headers:

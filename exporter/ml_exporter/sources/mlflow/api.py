@@ -4,50 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeAlias, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 from ml_exporter.errors import Malformed
 from ml_exporter.model import Batch
 from ml_exporter.ports import Call
+from ml_exporter.reading import PageGuard
 from ml_exporter.sources.mlflow.shapes import ExperimentPage, RunPage, RunReply
 
 T = TypeVar("T")
 Steps: TypeAlias = Generator[Call | Batch, Any, T]
 
-MAX_PAGES = 10_000
 MAX_IDS = 2000
 """Experiments per query: Microsoft SQL Server takes 2,100 parameters."""
 ACTIVE_FILTER = "attributes.status != 'FINISHED' and attributes.status != 'FAILED' and attributes.status != 'KILLED'"
 """What is none of these is RUNNING or SCHEDULED: one query instead of two (MLflow knows no OR)."""
-
-
-class PageLike(Protocol[T]):
-    @property
-    def next_page_token(self) -> str | None: ...
-    @property
-    def items(self) -> list[T]: ...
-
-
-class PageGuard:
-    """Ends every page loop: a page must bring something new and point somewhere new."""
-
-    def __init__(self, what: str, token: str = "") -> None:
-        self._what = what
-        self._seen = {token}
-
-    def check(self, page: PageLike[Any]) -> str:
-        """The token of the next page, "" after the last. Raises `Malformed` for a loop that would not end."""
-        token = page.next_page_token or ""
-        if not token:
-            return ""
-        if not page.items:
-            raise Malformed(f"{self._what}: an empty page that announces another one")
-        if token in self._seen:
-            raise Malformed(f"{self._what}: the page token {token[:80]!r} came twice, so the listing has no end")
-        if len(self._seen) >= MAX_PAGES:
-            raise Malformed(f"{self._what}: more than {MAX_PAGES} pages")
-        self._seen.add(token)
-        return token
 
 
 def all_pages(what: str, call: Callable[[str], Call]) -> Steps[list[Any] | None]:
@@ -58,7 +29,7 @@ def all_pages(what: str, call: Callable[[str], Call]) -> Steps[list[Any] | None]
         if reply.status == 404:
             return None
         items.extend(reply.value.items)
-        token = guard.check(reply.value)
+        token = guard.check(reply.value.next_page_token, len(reply.value.items))
         if not token:
             return items
 
@@ -128,7 +99,7 @@ class Position:
 
     def after(self, page: RunPage, field: str) -> Position | None:
         """The next position; None at the end. Raises `Malformed` if the walk would not get on."""
-        token = PageGuard("runs/search", self.token).check(page)
+        token = PageGuard("runs/search", self.token).check(page.next_page_token, len(page.items))
         if not token:
             return None
         last: int | None = getattr(page.runs[-1].info, field)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from fnmatch import fnmatchcase
 from functools import partial
 from itertools import groupby
 
@@ -42,10 +41,6 @@ class Experiment:
     def key(self) -> Key:
         """An order that stays: by workspace, then by age (a higher number is newer)."""
         return (self.workspace, len(self.id), self.id)
-
-
-def chosen(name: str, include: tuple[str, ...], exclude: tuple[str, ...]) -> bool:
-    return any(fnmatchcase(name, p) for p in include) and not any(fnmatchcase(name, p) for p in exclude)
 
 
 def parts(experiments: Iterable[Experiment]) -> Iterator[Part]:

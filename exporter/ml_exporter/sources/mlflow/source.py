@@ -16,6 +16,7 @@ from urllib.parse import quote, urlencode
 from ml_exporter.errors import Malformed
 from ml_exporter.model import Cursor, Json, Model, Pipeline, PipelineInfo, Receipt, Run
 from ml_exporter.ports import Poll, Source
+from ml_exporter.reading import chosen
 from ml_exporter.schema import Between, Duration
 from ml_exporter.sources.mlflow.api import (
     ACTIVE_FILTER,
@@ -26,7 +27,7 @@ from ml_exporter.sources.mlflow.api import (
 )
 from ml_exporter.sources.mlflow.reader import Reader
 from ml_exporter.sources.mlflow.registry import Registry
-from ml_exporter.sources.mlflow.roster import Experiment, Roster, chosen, pack, parts, unpack
+from ml_exporter.sources.mlflow.roster import Experiment, Roster, pack, parts, unpack
 from ml_exporter.sources.mlflow.scan import ORDER, current_pass
 from ml_exporter.sources.mlflow.seen import Seen
 from ml_exporter.sources.mlflow.shapes import RunRecord
@@ -66,6 +67,8 @@ def create(name: str, options: Options, url: str) -> Source:
 
 class MlflowSource:
     """Remembers between polls only what saves requests; all that must not be lost is in the cursor."""
+
+    queue_times = False
 
     def __init__(self, name: str, options: Options, url: str) -> None:
         self.name = name
