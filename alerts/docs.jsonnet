@@ -7,6 +7,7 @@ local limits = defaults.alerting.thresholds;
 local areas = [
   ['pipelines', 'Pipelines'],
   ['models', 'Models'],
+  ['schedulers', 'Schedulers'],
   ['sources', 'Sources'],
   ['exporter', 'The exporter and its rules'],
 ];
@@ -42,6 +43,15 @@ function(mark, durations)
     '| key | default |',
     '|---|---|',
   ] + ['| `%s` | %s |' % [name, shown(name)] for name in std.objectFields(limits)] + [
+    '',
+    '## Late by its timetable, late by `every:`',
+    '',
+    'Where a scheduler has a timetable of its own, lateness is judged by it (`MLPipelineLate`): what it leaves out, weekends or',
+    'holidays, is not due. `every:` is a fixed age (`MLPipelineOverdue`), for what has no timetable; set for a pipeline that has',
+    'one, both hold, and while the first fires the second is held back. Nothing is expected of what is paused, and nothing but',
+    'what `every:` says of what is started by hand or by data.',
+    '',
+    "A heartbeat that is stale holds back none of them: the scheduler is one team's, the late pipelines are others'.",
     '',
     '## While a source is down',
     '',

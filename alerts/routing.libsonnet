@@ -41,6 +41,12 @@
       equal: ['source', 'ml_service', 'pipeline'],
     },
     {
+      why: 'a pipeline that is late by its own timetable need not be late by `every:` as well',
+      source: ['alertname="MLPipelineLate"'],
+      target: ['alertname="MLPipelineOverdue"'],
+      equal: ['source', 'ml_service', 'pipeline'],
+    },
+    {
       why: 'one message is enough for one figure of a model',
       source: ['severity="page"', 'model=~".+"'],
       target: ['severity="ticket"', 'model=~".+"'],

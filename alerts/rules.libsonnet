@@ -4,6 +4,7 @@ local recorded = import 'lib/recorded.libsonnet';
 
 {
   local config = $._config,
+  local memory = (import 'lib/memory.libsonnet')(config),
   local q = (import 'lib/queries.libsonnet')(config),
 
   prometheusRules+:: {
@@ -41,6 +42,8 @@ local recorded = import 'lib/recorded.libsonnet';
             q.of('min', 'source', m.ml_pipeline_first_seen_timestamp_seconds),
           ],
         },
+        memory.since(recorded.exhaustedSince, q.RESOURCE, q.exhausted),
+        memory.since(recorded.notLoadedSince, q.LOCATION, q.notLoaded),
       ] + (
         // Without a rendered configuration there is nothing to be out of step with.
         if config.hash == '' then []

@@ -1,6 +1,7 @@
 // What is failing, late, worse or unknown, over all pipelines, models and sources.
 local m = import '../alerts/lib/metrics.libsonnet';
 local recorded = import '../alerts/lib/recorded.libsonnet';
+local t = import '../alerts/lib/text.libsonnet';
 local d = import 'lib/dashboard.libsonnet';
 local panel = import 'lib/panel.libsonnet';
 local state = import 'lib/state.libsonnet';
@@ -74,12 +75,22 @@ function(config)
       }),
       panel.stat(4, {
         title: 'Pipelines late',
-        description: 'Pipelines past the time when their next success was due. Only those with `every:` can be late.',
+        description: 'Pipelines with no success since their timetable wanted a run %s ago, or past their time by `every:`.'
+                     % t.duration(config.alerting.thresholds.late_after),
         unit: 'short',
         steps: [['orange', 1]],
         query: {
-          local due = pipelines(m.ml_pipeline_next_due_timestamp_seconds),
-          expr: counted('%s < time()' % due, due),
+          local lastDue = pipelines(m.ml_pipeline_last_due_timestamp_seconds),
+          local nextDue = pipelines(m.ml_pipeline_next_due_timestamp_seconds),
+          expr: counted(
+            '(\n  %s < time() - %s\n  or\n  %s < time()\n  unless\n  %s\n)' % [
+              pipelines(m.ml_pipeline_unmet_due_timestamp_seconds),
+              t.number(config.alerting.thresholds.late_after),
+              nextDue,
+              lastDue,
+            ],
+            '(%s or %s)' % [lastDue, nextDue]
+          ),
         },
       }),
       panel.stat(4, {

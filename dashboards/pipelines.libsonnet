@@ -2,12 +2,15 @@
 local m = import '../alerts/lib/metrics.libsonnet';
 local d = import 'lib/dashboard.libsonnet';
 local panel = import 'lib/panel.libsonnet';
+local signals = import 'lib/signals.libsonnet';
 local state = import 'lib/state.libsonnet';
 
 function(config)
   local chosen = 'source="$source", pipeline="$pipeline"';
   // Whatever service it belongs to: an edited configuration moves a pipeline, and its past stays in view.
   local one(metric, more='', by='source, pipeline') = 'max by (%s) (%s{%s%s})' % [by, metric, chosen, more];
+
+  local s = signals(config, chosen, 'source="$source"', by='source, pipeline', each='');
 
   d.new(
     uid='ml-pipelines',
@@ -42,26 +45,9 @@ function(config)
         mappings: panel.meaning(state.words),
         query: { expr: state.expr(one(m.ml_pipeline_consecutive_failures), config.alerting.thresholds.failing_runs) },
       }),
-      panel.stat(4, {
-        title: 'Failures in a row',
-        description: 'Runs that failed or timed out since the last success; the alert fires at %d.'
-                     % config.alerting.thresholds.failing_runs,
-        unit: 'short',
-        steps: [['orange', 1], ['red', config.alerting.thresholds.failing_runs]],
-        query: { expr: one(m.ml_pipeline_consecutive_failures) },
-      }),
-      panel.stat(4, {
-        title: 'Last success',
-        description: 'When the last run that succeeded ended.',
-        unit: 'dateTimeFromNow',
-        query: { expr: '1000 * ' + one(m.ml_run_last_finished_timestamp_seconds, ', state="succeeded"') },
-      }),
-      panel.stat(4, {
-        title: 'Next success due',
-        description: 'The last success plus the cycle; "no data" where no `every:` is configured.',
-        unit: 'dateTimeFromNow',
-        query: { expr: '1000 * ' + one(m.ml_pipeline_next_due_timestamp_seconds) },
-      }),
+      panel.stat(4, s.consecutiveFailures),
+      panel.stat(4, s.lastSuccess),
+      panel.stat(4, s.nextDue),
       panel.stat(4, {
         title: 'Oldest running since',
         description: 'When the oldest run that runs now was started; "no data" when nothing runs.',
@@ -81,35 +67,9 @@ function(config)
       }),
 
       d.heading('Runs'),
-      panel.lines(12, {
-        title: 'Runs finished',
-        description: 'Runs that ended, by how, as a rate per hour.',
-        unit: 'suffix: /h',
-        style: 'bars',
-        fill: 60,
-        stacked: true,
-        queries: [{
-          legend: '{{state}}',
-          expr: '3600 * max by (state) (rate(%s{%s}[$__rate_interval]))' % [m.ml_runs_finished_total, chosen],
-        }],
-      }),
-      panel.lines(12, {
-        title: 'Runs active',
-        description: 'Runs that are queued or running.',
-        unit: 'short',
-        fill: 20,
-        stacked: true,
-        queries: [{ legend: '{{state}}', expr: one(m.ml_runs_active, by='state') }],
-      }),
-      panel.lines(12, {
-        title: 'Duration of the last success',
-        description: 'Against the typical one: the median of the last 20 successes, once there are 5.',
-        unit: 's',
-        queries: [
-          { legend: 'last', expr: one(m.ml_run_last_duration_seconds) },
-          { legend: 'typical', expr: one(m.ml_run_typical_duration_seconds) },
-        ],
-      }),
+      panel.lines(12, s.runsFinished { style: 'bars', fill: 60, stacked: true }),
+      panel.lines(12, s.runsActive { fill: 20, stacked: true }),
+      panel.lines(12, s.duration),
       panel.buckets(12, {
         title: 'How long successes took',
         description: 'Successes in the time shown, by upper bound of their duration in seconds.',

@@ -15,7 +15,7 @@ import pytest
 import yaml
 from tests.support.programs import program
 
-from ml_exporter import config, render
+from ml_exporter import config, discovery, render
 from ml_exporter.publish import MARK
 
 ROOT = Path(__file__).parents[1]
@@ -179,6 +179,14 @@ def test_numbers_are_in_annotations_and_never_in_labels(shipped: dict[str, Any])
         assert "$value" not in json.dumps(rule["labels"])
 
 
+def test_no_alert_names_what_runs_the_pipelines(shipped: dict[str, Any]) -> None:
+    kinds = {*discovery.kinds(), "airflow", "slurm", "prefect", "dagster", "ray", "kubernetes", "argo", "kubeflow"}
+    named = re.compile(rf"\b({'|'.join(kinds)})\b", re.IGNORECASE)
+    assert [name for name, rule in shipped.items() if named.search(json.dumps(rule))] == []
+    recording = rules_of(ONE_SERVICE)["recording.yml"]
+    assert not named.search(json.dumps(recording))
+
+
 def test_only_the_version_behind_a_live_alias_pages(shipped: dict[str, Any]) -> None:
     assert {name for name, rule in shipped.items() if rule["labels"]["severity"] == "page"} == {
         "MLModelQualityDegradedLive"
@@ -243,7 +251,8 @@ def test_a_threshold_comes_from_the_configuration(tmp_path: Path) -> None:
 def test_every_threshold_is_used_by_an_alert() -> None:
     before = alerts_of({})
     durations = {"never_succeeded_after", "stuck_at_least", "stuck_without_typical", "duration_at_least"}
-    durations |= {"queued_too_long", "source_down_for", "backfill_after"}
+    durations |= {"queued_too_long", "source_down_for", "backfill_after", "late_after"}
+    durations |= {"scheduler_heartbeat_after", "capacity_exhausted_for", "load_errors_for"}
     for name, value in json.loads(render.defaults_json())["alerting"]["thresholds"].items():
         other = "7777s" if name in durations else int(value) + 3 if name == "failing_runs" else value * 1.5
         assert _exprs(alerts_of({"alerting": {"thresholds": {name: other}}})) != _exprs(before), name

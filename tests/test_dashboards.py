@@ -11,10 +11,11 @@ from typing import Any
 
 import pytest
 import yaml
+from tests.support import series
 from tests.support.programs import program
 
 from ml_exporter import config, render
-from ml_exporter.catalog import BY_NAME, FAMILIES, Family
+from ml_exporter.catalog import BY_NAME
 
 FILES = render.generate(config.from_data({}))
 DASHBOARDS: dict[str, dict[str, Any]] = {
@@ -37,23 +38,6 @@ GRAFANA = {
     "$__range": "1h",
 }
 LINK = re.compile(r"/d/([\w-]+)")
-VALUES = {
-    "source": "tracking",
-    "ml_service": "fraud",
-    "pipeline": "fraud-train",
-    "state": "failed",
-    "metric": "val_auc",
-    "resource": "gpu",
-    "model": "fraud",
-    "version": "7",
-    "alias": "champion",
-}
-STATES = {
-    "ml_runs_active": ("queued", "running"),
-    "ml_run_oldest_active_timestamp_seconds": ("queued", "running"),
-    "ml_runs_finished_total": ("succeeded", "failed"),
-    "ml_run_last_finished_timestamp_seconds": ("succeeded", "failed"),
-}
 
 
 def panels(dashboard: dict[str, Any]) -> list[dict[str, Any]]:
@@ -195,7 +179,7 @@ def test_every_query_answers_on_two_replicas_with_data(tmp_path: Path) -> None:
         for name, where, _ in asked
         if "annotation Alerts" not in where  # nothing of the pipeline fires here
     ]
-    case = {"interval": "1m", "input_series": _series(), "promql_expr_test": answers}
+    case = {"interval": "1m", "input_series": series.of_every_family(), "promql_expr_test": answers}
     _write(tmp_path / "test.yml", {"rule_files": ["*s.yml"], "evaluation_interval": "1m", "tests": [case]})
     done = subprocess.run(
         [program("promtool"), "test", "rules", "test.yml"], cwd=tmp_path, capture_output=True, text=True
@@ -206,35 +190,3 @@ def test_every_query_answers_on_two_replicas_with_data(tmp_path: Path) -> None:
 
 def _write(path: Path, content: Any) -> None:
     path.write_text(yaml.safe_dump(content))
-
-
-def _series() -> list[dict[str, str]]:
-    """Something of every family, from two replicas."""
-    return [
-        {"series": f'{name}{{{labels}instance="{instance}", job="ml-exporter"}}', "values": _values(name)}
-        for family in FAMILIES
-        for name, labels in _samples(family)
-        for instance in ("a:9840", "b:9840")
-    ]
-
-
-def _samples(family: Family) -> list[tuple[str, str]]:
-    labels = "".join(
-        f'{label}="{VALUES.get(label, "x")}", '
-        for label in family.labels
-        if label != "state" or family.name not in STATES
-    )
-    if family.type == "histogram":
-        return [
-            (f"{family.name}_bucket", f'{labels}le="{"+Inf" if bound == float("inf") else f"{bound:g}"}", ')
-            for bound in (*family.buckets, float("inf"))
-        ]
-    return (
-        [(family.name, f'{labels}state="{state}", ') for state in STATES[family.name]]
-        if (family.name in STATES)
-        else [(family.name, labels)]
-    )
-
-
-def _values(name: str) -> str:
-    return "1x60" if name.endswith(("_up", "_info", "_complete")) else "1+1x60"

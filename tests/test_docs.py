@@ -12,10 +12,11 @@ from typing import Any
 import pytest
 import yaml
 
-from ml_exporter import discovery, reference
+from ml_exporter import discovery, reference, schema
 from ml_exporter.__main__ import _parser
 from ml_exporter.config import from_data
 from ml_exporter.errors import Reason
+from ml_exporter.reading import SchedulerOptions
 from ml_exporter.settings import Config, SourceConfig
 
 ROOT = Path(__file__).parents[1]
@@ -68,8 +69,7 @@ def test_every_key_is_on_the_page_and_nothing_else() -> None:
     data["alerting"] |= dict.fromkeys(("page", "ticket", "info", "watchdog"), routes)
     data["services"][0]["stages"] = merged(data["services"][0]["stages"]["training"])
     lacking = [key for key in missing(Config, data, "") if key not in ("hash", "sources")]
-    for cls in (SourceConfig, discovery.options_of("mlflow")):
-        lacking += [f"sources[].{field.name}" for field in dataclasses.fields(cls) if field.name not in source]
+    lacking += [f"sources[].{field.name}" for field in dataclasses.fields(SourceConfig) if field.name not in source]
     assert not lacking
 
 
@@ -80,10 +80,6 @@ def test_the_page_is_a_valid_configuration_and_its_values_are_the_defaults() -> 
     assert config.server == default.server
     assert config.defaults == default.defaults
     assert config.alerting.live_aliases == default.alerting.live_aliases
-    shown, options = config.sources[0].options, discovery.options_of("mlflow")()
-    for field in dataclasses.fields(options):
-        if field.name not in ("metrics", "exclude"):
-            assert getattr(shown, field.name) == getattr(options, field.name), field.name
 
 
 def test_the_readme_shows_a_valid_configuration() -> None:
@@ -99,9 +95,42 @@ def test_every_reason_of_failure_is_explained() -> None:
     assert [reason for reason in Reason if f"`{reason}`" not in page] == []
 
 
-def test_every_kind_of_source_has_a_section() -> None:
-    page = (ROOT / "docs/sources.md").read_text()
-    assert [kind for kind in discovery.kinds() if f"\n## {kind}\n" not in page] == []
+def options_on(page: str) -> dict[str, str]:
+    """Option → its default as it stands there, from the rows of the tables."""
+    rows = re.findall(r"^\| ((?:`\w+`(?:, )?)+) \| (.*?) \|", (ROOT / page).read_text(), re.MULTILINE)
+    return {name: default for names, default in rows for name in re.findall(r"\w+", names)}
+
+
+@pytest.mark.parametrize("kind", discovery.kinds())
+def test_the_page_of_a_kind_has_its_options_and_their_defaults(kind: str) -> None:
+    options = discovery.options_of(kind)
+    scheduler = issubclass(options, SchedulerOptions)
+    common = {field.name for field in dataclasses.fields(SchedulerOptions)} if scheduler else set()
+    shown = options_on(f"docs/sources/{kind}.md")
+    own = {field.name for field in dataclasses.fields(options)} - common
+    assert own - shown.keys() == set(), "not on the page"
+    for name in own:
+        written = re.fullmatch(r"`(.*)`", shown[name])
+        if written:
+            given = schema.parse(options, {name: yaml.safe_load(written[1])}, kind)
+            assert getattr(given, name) == getattr(options(), name), name
+        else:
+            assert shown[name] == "none", f"{name}: {shown[name]}"
+            assert not getattr(options(), name)
+
+
+def test_options_of_every_scheduler_are_on_the_page() -> None:
+    shown = options_on("docs/sources.md")
+    assert shown.keys() == {field.name for field in dataclasses.fields(SchedulerOptions)}
+    for name, default in shown.items():
+        given = schema.parse(SchedulerOptions, {name: yaml.safe_load(default.strip("`"))}, "")
+        assert getattr(given, name) == getattr(SchedulerOptions(), name)
+
+
+def test_every_kind_is_on_the_page_of_sources_and_in_the_configuration() -> None:
+    page, configuration = (ROOT / "docs/sources.md").read_text(), (ROOT / "docs/configuration.md").read_text()
+    assert [kind for kind in discovery.kinds() if f"[{kind}](sources/{kind}.md)" not in page] == []
+    assert f"# {', '.join(discovery.kinds())}\n" in configuration
 
 
 def test_every_link_between_pages_leads_somewhere() -> None:

@@ -63,6 +63,7 @@ def test_the_files_are_where_prometheus_alertmanager_and_grafana_look(tmp_path: 
         "prometheus/rules/models.yml",
         "prometheus/rules/pipelines.yml",
         "prometheus/rules/recording.yml",
+        "prometheus/rules/schedulers.yml",
         "prometheus/rules/sources.yml",
     ]
     assert all(publish.MARK.encode() in path.read_bytes() for path in paths)
@@ -134,7 +135,7 @@ def test_the_plain_mixin_has_the_same_alerts_and_takes_overrides() -> None:
     shipped = {rule["alert"] for group in mixin["alerts"]["groups"] for rule in group["rules"]}
     ours = {
         rule["alert"]
-        for name in ("exporter", "models", "pipelines", "sources")
+        for name in ("exporter", "models", "pipelines", "schedulers", "sources")
         for rule in loaded(configured(), f"prometheus/rules/{name}.yml")["groups"][0]["rules"]
     }
     # A plain mixin was not rendered from a file: there is nothing that it could be out of step with.
@@ -205,7 +206,7 @@ def test_promtool_accepts_configuration_and_rules(version: str | None, tmp_path:
         text=True,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "5 rule files found" in done.stdout
+    assert "6 rule files found" in done.stdout
 
 
 def test_owner_and_tier_come_from_services_and_default_to_unassigned() -> None:
@@ -287,7 +288,7 @@ def test_kubernetes_objects_hold_the_same_rules_and_dashboards() -> None:
             relabel = yaml.safe_load(item["stringData"]["alert-relabel-configs.yml"])
             prometheus = yaml.safe_load(files["prometheus/prometheus.yml"])
             assert relabel == prometheus["alerting"]["alert_relabel_configs"]
-    assert [item["kind"] for item in objects].count("PrometheusRule") == 5
+    assert [item["kind"] for item in objects].count("PrometheusRule") == 6
 
 
 def test_dashboards_fit_into_a_config_map() -> None:

@@ -12,7 +12,8 @@ import pytest
 from ml_exporter.errors import StateError
 from ml_exporter.ledger import Change
 from ml_exporter.model import RunState
-from ml_exporter.states import ActiveRun, FinishedRun, ModelState, PipelineState, SourceState, VersionState
+from ml_exporter.model_states import ModelState, VersionState
+from ml_exporter.states import ActiveRun, FinishedRun, PipelineState, SourceState
 from ml_exporter.store import Store
 
 

@@ -1,4 +1,4 @@
-// Pipelines: failing, late, stuck, slow.
+// Pipelines: failing, late, stuck, slow. Whatever runs them: no alert names a scheduler.
 local m = import '../lib/metrics.libsonnet';
 local t = import '../lib/text.libsonnet';
 
@@ -6,7 +6,14 @@ function(config)
   local limits = config.alerting.thresholds;
   local q = (import '../lib/queries.libsonnet')(config);
   local pipeline = '{{ $labels.pipeline }} ({{ $labels.source }})';
+  // Only where tasks are read; they are off by default.
+  local failingTasks =
+    '{{ with printf "topk(5, max by (task) (%s{source=%%q, pipeline=%%q}) > 0)" $labels.source $labels.pipeline | query }}'
+    % m.ml_task_consecutive_failures
+    + ' Failing: {{ range $i, $each := . }}{{ if $i }}, {{ end }}{{ $each.Labels.task }}{{ end }}.{{ end }}';
   local historyRead = q.source(m.ml_source_backfill_complete) + ' == 1';
+  local usual = '(%s or %s)' % [q.typical, q.lastDuration];
+  local unmetFor = q.age(q.pipeline(m.ml_pipeline_unmet_due_timestamp_seconds));
   local succeededSince = '(%s > %s)' % [q.lastSuccess, q.firstSeen];
 
   [
@@ -20,9 +27,42 @@ function(config)
         (%s > %s)
       ||| % [q.pipeline(m.ml_pipeline_consecutive_failures), limits.failing_runs, q.lastFailure, q.firstSeen],
       summary: 'Pipeline %s keeps failing' % pipeline,
-      description: 'The last {{ $value }} runs failed or timed out, with no success between them.',
+      description: 'The last {{ $value }} runs failed or timed out, with no success between them.' + failingTasks,
       when: '`failing_runs` runs in a row failed or timed out',
       history: 'the last failure must be younger than the first sight of the pipeline',
+    },
+    {
+      name: 'MLPipelineLate',
+      severity: 'ticket',
+      component: 'pipeline',
+      // Where nobody knows how long a run takes, a run that is on its way is given its time: MLRunStuck minds it.
+      expr: |||
+        (
+          %(unmetFor)s > clamp_min(%(factor)s * %(usual)s, %(after)s)
+          or
+          (
+            %(unmetFor)s > %(after)s
+            unless
+            %(usual)s
+            unless
+            %(running)s > 0
+          )
+        )
+        and on (source)
+        %(historyRead)s
+      ||| % {
+        unmetFor: unmetFor,
+        usual: usual,
+        factor: t.number(limits.late_factor),
+        after: t.number(limits.late_after),
+        running: q.pipeline(m.ml_runs_active, ['state="running"']),
+        historyRead: historyRead,
+      },
+      summary: 'Pipeline %s is late: its timetable wanted a run' % pipeline,
+      description: 'A run was due {{ $value | humanizeDuration }} ago, and no success has begun since.',
+      when: 'its own timetable wanted a run, and for `late_after` and `late_factor` times its typical duration no '
+            + 'success has begun since',
+      history: 'only what came due under our eyes counts, and not before the whole history is read',
     },
     {
       name: 'MLPipelineOverdue',
@@ -30,6 +70,8 @@ function(config)
       component: 'pipeline',
       expr: |||
         %s > %s * %s
+        unless
+        %s
         and on (source)
         %s
       ||| % [
@@ -40,6 +82,7 @@ function(config)
         ]),
         t.number(limits.overdue_cycles),
         q.pipeline(m.ml_pipeline_cycle_seconds),
+        q.paused,
         historyRead,
       ],
       summary: 'Pipeline %s has not succeeded when it should have' % pipeline,
@@ -107,7 +150,7 @@ function(config)
         and
         %s
       ||| % [
-        q.pipeline(m.ml_run_last_duration_seconds),
+        q.lastDuration,
         q.typical,
         t.number(limits.duration_at_least),
         t.number(limits.slow_ratio),
@@ -127,7 +170,7 @@ function(config)
         and
         %s
       ||| % [
-        q.pipeline(m.ml_run_last_duration_seconds),
+        q.lastDuration,
         q.typical,
         t.number(limits.duration_at_least),
         t.number(limits.fast_ratio),

@@ -16,12 +16,16 @@ local components = {
     page: 'ml-overview',
     variables: { source: 'source', service: 'ml_service' },
   },
+  component: self.source { labels+: ['component'] },
+  resource: self.source { labels+: ['queue', 'resource'] },
+  location: self.source { labels+: ['location'] },
   source: { labels: ['source'], page: 'ml-overview', variables: { source: 'source' } },
   instance: { labels: ['instance'], page: 'ml-overview', variables: {} },
   exporter: { labels: [], page: 'ml-overview', variables: {} },
 };
 
-local isOurs(alert) = std.member(['source', 'instance', 'exporter'], alert.component);
+local ours = ['source', 'component', 'resource', 'location', 'instance', 'exporter'];
+local isOurs(alert) = std.member(ours, alert.component);
 
 {
   components:: components,

@@ -26,6 +26,8 @@ function(config) {
   firstSeen:: q.of('min', q.PIPELINE, m.ml_pipeline_first_seen_timestamp_seconds, q.claimed),
   oldest(state):: q.of('min', q.PIPELINE, m.ml_run_oldest_active_timestamp_seconds, q.claimed + ['state="%s"' % state]),
   typical:: q.pipeline(m.ml_run_typical_duration_seconds),
+  lastDuration:: q.pipeline(m.ml_run_last_duration_seconds),
+  paused:: q.pipeline(m.ml_pipeline_paused) + ' == 1',
 
   // Of a source
   source(metric, matchers=[]):: q.of('max', 'source', metric, matchers),
@@ -35,6 +37,28 @@ function(config) {
     q.source(m.ml_source_last_success_timestamp_seconds),
     instant,
   ],
+
+  // Of a scheduler
+  QUEUE:: 'source, queue',
+  RESOURCE:: 'source, queue, resource',
+  LOCATION:: 'source, location',
+  waiting:: q.of('max', q.QUEUE, m.ml_scheduler_queue_length),
+  // Nothing of a resource is free, though there is some of it and somebody waits.
+  exhausted:: |||
+    %s <= 0
+    and
+    sum by (%s) (max by (%s, state) (%s)) > 0
+    and on (%s)
+    %s > 0
+  ||| % [
+    q.of('max', q.RESOURCE, m.ml_scheduler_capacity, ['state="free"']),
+    q.RESOURCE,
+    q.RESOURCE,
+    m.ml_scheduler_capacity,
+    q.QUEUE,
+    q.waiting,
+  ],
+  notLoaded:: q.of('max', q.LOCATION, m.ml_scheduler_load_errors) + ' > 0',
 
   // Of a version of a model
   liveAlias:: t.anyOf('alias', config.alerting.live_aliases),

@@ -3,4 +3,6 @@
   rulesConfig: 'ml:rules_config:info',
   liveDegradation: 'ml:model_metric_degradation_ratio:live',
   newVersion: 'ml:model_version_new:info',
+  exhaustedSince: 'ml:scheduler_exhausted_since:timestamp_seconds',
+  notLoadedSince: 'ml:scheduler_not_loaded_since:timestamp_seconds',
 }

@@ -10,7 +10,7 @@ from ml_exporter import discovery
 from ml_exporter.app import settings_of
 from ml_exporter.errors import SourceError
 from ml_exporter.http import Client
-from ml_exporter.model import PipelineInfo, Receipt
+from ml_exporter.model import Receipt
 from ml_exporter.ports import Call
 from ml_exporter.settings import Config, ConfiguredSource
 
@@ -28,32 +28,38 @@ async def _one(configured: ConfiguredSource, config: Config, say: Callable[[str]
     name = configured.common.name
     client = Client(settings_of(configured))
     try:
-        roster = await _roster(configured, client)
+        pipelines = await _pipelines(configured, client)
     except SourceError as error:
         say(f"source {name}: {error.reason}: {error}")
         return False
     finally:
         await client.close()
-    claimed = sum(1 for info in roster if config.service_of_pipeline(name, info.pipeline.name)[0] != "unassigned")
-    say(f"source {name}: ok, {len(roster)} pipelines, {claimed} of them claimed by a service")
+    claimed = sum(
+        1 for each, tags in pipelines.items() if config.service_of_pipeline(name, each, tags)[0] != "unassigned"
+    )
+    say(f"source {name}: ok, {len(pipelines)} pipelines, {claimed} of them claimed by a service")
     return True
 
 
-async def _roster(configured: ConfiguredSource, client: Client) -> tuple[PipelineInfo, ...]:
+async def _pipelines(configured: ConfiguredSource, client: Client) -> dict[str, tuple[str, ...]]:
+    """Names and tags of the pipelines that there are; where only runs tell of them, those of a first poll."""
     common = configured.common
     source = discovery.create(common.kind, common.name, configured.options, common.url)
     poll = source.poll({}, time.time())
     answer: object = None
+    found: dict[str, tuple[str, ...]] = {}
     try:
         while True:
             step = poll.send(answer)
             if isinstance(step, Call):
                 answer = await client.send(step)
-            elif step.roster is not None:
-                return step.roster
             else:
+                found |= {run.pipeline.name: () for run in step.runs if run.pipeline.name not in found}
+                found |= {info.pipeline.name: info.tags for info in (*(step.roster or ()), *step.pipelines)}
+                if found and (step.roster or not step.complete):
+                    return found
                 answer = Receipt()
     except StopIteration:
-        return ()
+        return found
     finally:
         poll.close()

@@ -6,17 +6,15 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
-from ml_exporter.model import Batch, Cursor, Model, ModelVersion, PipelineInfo, Receipt, Run, RunState, Scan, TaskRun
+from ml_exporter.model import Batch, Cursor, Model, PipelineInfo, Receipt, Run, RunState, Scan, TaskRun
+from ml_exporter.model_states import ModelState, follow
 from ml_exporter.states import (
     MAX_TASKS,
     ActiveRun,
-    Figure,
     FinishedRun,
-    ModelState,
     PipelineState,
     SourceState,
     TaskState,
-    VersionState,
 )
 
 T = TypeVar("T")
@@ -222,7 +220,9 @@ class _Fold:
             return
         if before is None and known and not known.has_room_for(run.state, run.ended_at):
             return
-        self.touch(name).remember(run)
+        state = self.touch(name)
+        state.remember(run)
+        state.settle(self.now)
 
     def task(self, run: TaskRun) -> None:
         if not run.state.is_terminal or run.key in self.known or run.key in self.change.counted:
@@ -284,59 +284,14 @@ class _Fold:
     def registry(self, models: tuple[Model, ...]) -> None:
         for model in models:
             before = self.ledger.models.get(model.name)
-            after = self.model(model, before)
+            after = follow(
+                model, before, read_before=self.ledger.source.registry_read, pipeline=self.peek, now=self.now
+            )
             if after != before:
                 self.change.models[model.name] = after
         listed = {model.name for model in models}
         self.change.models.update({name: None for name in self.ledger.models if name not in listed})
         self.change.source.registry_read = True
-
-    def model(self, model: Model, before: ModelState | None) -> ModelState:
-        state = ModelState(model.name, dict(model.aliases), statuses=dict(model.statuses))
-        old_aliases: Mapping[str, str] = before.aliases if before else {}
-        state.changed = dict(before.changed) if before else {}
-        if self.ledger.source.registry_read:
-            # At the first reading an alias may have stood for years: only what we see move has a time.
-            moved = {a for a in state.aliases.keys() | old_aliases.keys() if state.aliases.get(a) != old_aliases.get(a)}
-            state.changed.update(dict.fromkeys(moved, self.now))
-        state.changed = {alias: at for alias, at in state.changed.items() if alias in state.aliases}
-        for version in model.versions:
-            dataset = version.dataset
-            known = before.versions.get(version.version) if before else None
-            entry = VersionState(
-                version.created_at,
-                version.run_id,
-                version.pipeline,
-                dataset.name if dataset else "",
-                dataset.digest if dataset else "",
-                self.figures(version, known),
-            )
-            settled = known.baselines if known else None
-            entry.baselines = settled if settled is not None else self.baselines(entry)
-            state.versions[version.version] = entry
-        return state
-
-    def figures(self, version: ModelVersion, known: VersionState | None) -> list[Figure]:
-        """The figures of a version; one that is new or different in a version we knew has changed now."""
-        before = {(figure.metric, figure.dataset): figure for figure in known.metrics} if known else {}
-        result = []
-        for read in version.metrics:
-            old = before.get((read.metric, read.dataset))
-            same = old is not None and old.value == read.value
-            changed_at = old.changed_at if old and same else self.now if known else None
-            result.append(Figure(read.metric, read.dataset, read.value, changed_at))
-        return result
-
-    def baselines(self, version: VersionState) -> dict[str, float] | None:
-        """What was usual before the run that trained the version; None while that run is not settled."""
-        pipeline = self.peek(version.pipeline) if version.pipeline else None
-        if pipeline is None or version.run_id is None:
-            return {}
-        if not pipeline.backfilled or version.run_id in pipeline.active:
-            return None
-        names = {figure.metric for figure in version.metrics}
-        found = {metric: pipeline.baseline(metric, version.run_id) for metric in names}
-        return {metric: baseline for metric, baseline in found.items() if baseline is not None}
 
 
 def _merge(target: dict[str, T], changes: Mapping[str, T | None]) -> None:

@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping
 from typing import TypeAlias
 
 from ml_exporter.model import ACTIVE, TERMINAL, HistogramSample, RunState, Sample
-from ml_exporter.states import ModelState, PipelineState, TaskState, VersionState, degradation
+from ml_exporter.model_states import ModelState, VersionState, degradation
+from ml_exporter.states import PipelineState, TaskState
 
 Samples: TypeAlias = Iterator[Sample | HistogramSample]
 Directions: TypeAlias = Mapping[str, str]

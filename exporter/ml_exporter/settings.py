@@ -48,6 +48,8 @@ class SourceConfig:
     token_file: str | None = None
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     ca_file: str | None = None
+    unix_socket: str | None = None
+    """The socket that the backend listens on; the host of `url` is then only a name."""
     max_response_bytes: Annotated[int, Between(1_000, 4_000_000_000)] = 256_000_000
 
 
@@ -137,6 +139,8 @@ class Thresholds:
     """Where the shipped alerts fire. Sources: Prometheus' advice on batch jobs (two cycles), docs/alerts.md."""
 
     failing_runs: Annotated[int, Between(1, 50)] = 3
+    late_after: Annotated[float, Duration("1m", "30d")] = 900.0
+    late_factor: Annotated[float, Between(1, 100)] = 2.0
     overdue_cycles: Annotated[float, Between(1, 100)] = 2.0
     never_succeeded_after: Annotated[float, Duration("1m", "30d")] = 86400.0
     stuck_factor: Annotated[float, Between(1.1, 1000)] = 3.0
@@ -149,6 +153,9 @@ class Thresholds:
     metric_worse: Annotated[float, Between(0.001, 10)] = 0.05
     metric_worse_not_live: Annotated[float, Between(0.001, 10)] = 0.10
     metric_worse_page: Annotated[float, Between(0.001, 10)] = 0.10
+    scheduler_heartbeat_after: Annotated[float, Duration("5m", "7d")] = 600.0
+    capacity_exhausted_for: Annotated[float, Duration("1m", "30d")] = 3600.0
+    load_errors_for: Annotated[float, Duration("1m", "30d")] = 600.0
     source_down_for: Annotated[float, Duration("0s", "1d")] = 300.0
     source_stale_intervals: Annotated[float, Between(2, 1000)] = 10.0
     backfill_after: Annotated[float, Duration("1m", "30d")] = 86400.0
@@ -202,14 +209,18 @@ class Config:
     hash: str = ""
     """Of the file's meaning, before environment variables are filled in: equal wherever it is read."""
 
-    def service_of_pipeline(self, source: str, name: str) -> tuple[str, float | None]:
-        """The first service that claims a pipeline, and the cycle it expects, in seconds."""
-        for service in self.services:
+    def service_of_pipeline(self, source: str, name: str, tags: tuple[str, ...] = ()) -> tuple[str, float | None]:
+        """The service of a pipeline, and the cycle it expects, in seconds.
+
+        A tag that is a service's name decides; else the first service with a pattern that matches.
+        """
+        tagged = next((service for service in self.services if service.name in tags), None)
+        for service in (tagged,) if tagged else self.services:
             for items in service.stages.values():
                 for item in items:
                     if fnmatch.fnmatchcase(f"{source}/{name}", item.pipeline):
                         return service.name, item.every
-        return DEFAULT_SERVICE, None
+        return (tagged.name if tagged else DEFAULT_SERVICE), None
 
     def service_of_model(self, source: str, name: str) -> str:
         """The first service that claims a registered model."""

@@ -19,6 +19,8 @@ MAX_FAILURES = 50
 
 CLOCK_GRACE = 60.0
 """Seconds between the clock of a scheduler and that of what runs its jobs."""
+CLOCK_AHEAD = 3600.0
+"""Seconds that a start may lie in our future and still be believed."""
 MAX_TASKS = 100
 """Tasks of a pipeline that are remembered; the first ones seen stay."""
 
@@ -152,7 +154,6 @@ class PipelineState:
         same = [known for known in self.recent if known.state is run.state]
         if len(same) > _KEPT.get(run.state, 1):
             self.recent.remove(same[0])
-        self.settle()
 
     def has_room_for(self, state: RunState, ended_at: float) -> bool:
         """Whether a run that ended then would be remembered."""
@@ -179,7 +180,7 @@ class PipelineState:
         """Take over what a roster entry says."""
         self.expected_since, self.last_due, self.next_due = self._expectation(info, now)
         self.id, self.paused, self.tags = info.id, info.paused, info.tags
-        self.settle()
+        self.settle(now)
 
     def _expectation(self, info: PipelineInfo, now: float) -> tuple[float | None, float | None, float | None]:
         """Since when a timetable is in force, and by it the last and the next due time."""
@@ -194,9 +195,11 @@ class PipelineState:
         # What was due before, in a pause or under another regime, is nobody's debt.
         return since, last if last is not None and last >= since else None, schedule.next_due
 
-    def settle(self) -> None:
-        """Find the first due time that no success has met, by what is known now."""
-        began = max((run.ended_at if run.started_at is None else run.started_at for run in self.successes), default=0.0)
+    def settle(self, now: float) -> None:
+        """Find the first due time that no success has met."""
+        starts = (run.ended_at if run.started_at is None else run.started_at for run in self.successes)
+        # A clock that is days ahead must not meet what is due tomorrow.
+        began = max((start for start in starts if start <= now + CLOCK_AHEAD), default=0.0)
         if self.last_due is None or began >= self.last_due - CLOCK_GRACE:
             self.unmet_due = None
         elif self.unmet_due is None or began >= self.unmet_due - CLOCK_GRACE:
@@ -252,40 +255,6 @@ class PipelineState:
         return {resource: sum(values) / len(values) for resource, values in readings.items()}
 
 
-@dataclass(frozen=True, slots=True)
-class Figure:
-    """A quality figure; `dataset` is empty for the training run's own, `changed_at` is when we saw it change."""
-
-    metric: str
-    dataset: str
-    value: float
-    changed_at: float | None = None
-
-
-@dataclass(slots=True)
-class VersionState:
-    """A model version and the baseline that its training run was born with (None: not settled yet)."""
-
-    created_at: float | None = None
-    run_id: str | None = None
-    pipeline: str | None = None
-    dataset: str = ""
-    digest: str = ""
-    metrics: list[Figure] = field(default_factory=list)
-    baselines: dict[str, float] | None = None
-
-
-@dataclass(slots=True)
-class ModelState:
-    """A registered model; `changed` holds when an alias was seen to move."""
-
-    name: str
-    aliases: dict[str, str] = field(default_factory=dict)
-    changed: dict[str, float] = field(default_factory=dict)
-    statuses: dict[str, int] = field(default_factory=dict)
-    versions: dict[str, VersionState] = field(default_factory=dict)
-
-
 @dataclass(slots=True)
 class SourceState:
     """What is remembered of the source itself."""
@@ -297,11 +266,3 @@ class SourceState:
     progress: float = 0.0
     scan: int = 0
     registry_read: bool = False
-
-
-def degradation(value: float, baseline: float, better: str) -> float | None:
-    """How much worse than its baseline, divided by |baseline|; positive is worse, None for a baseline of 0."""
-    if baseline == 0:
-        return None
-    worse = baseline - value if better == "higher" else value - baseline
-    return worse / abs(baseline)

@@ -20,7 +20,8 @@ import msgspec
 from ml_exporter.errors import StateError
 from ml_exporter.ledger import Change, Ledger
 from ml_exporter.model import Cursor
-from ml_exporter.states import ModelState, PipelineState, SourceState
+from ml_exporter.model_states import ModelState
+from ml_exporter.states import PipelineState, SourceState
 
 VERSION = 1
 

@@ -3,21 +3,14 @@
 from __future__ import annotations
 
 import itertools
-import json
-from pathlib import Path
 
-import msgspec
 import pytest
 from tests.support.fake_mlflow import NOW, server, source
 from tests.support.polling import Listener
 
 from ml_exporter.errors import Malformed
 from ml_exporter.model import RunState
-from ml_exporter.ports import Call, Reply
-from ml_exporter.sources import mlflow
-
-FIXTURE = Path(__file__).parents[1] / "fixtures/sources/mlflow.json"
-
+from ml_exporter.ports import Reply
 
 # Watermark
 
@@ -217,21 +210,3 @@ def test_no_more_than_200_missing_runs_are_asked_for_in_a_poll_and_the_others_la
     assert fake.count("runs/get") == 200
     listener.poll(src, fake, NOW + 1200)
     assert len(listener.forgotten) == 300
-
-
-def test_a_recorded_poll_is_understood() -> None:
-    """The fixture holds what a real MLflow answered, request by request."""
-    recorded = json.loads(FIXTURE.read_text())
-    replies = {json.dumps(e["request"], sort_keys=True): e for e in recorded["exchanges"]}
-
-    def answer(call: Call) -> Reply:
-        request = {"method": call.method, "path": call.path, "params": call.params, "body": call.body}
-        exchange = replies[json.dumps(request, sort_keys=True)]
-        return Reply(exchange["status"], {}, msgspec.convert(exchange["reply"], call.reply))
-
-    options = msgspec.convert(recorded["options"], mlflow.Options)
-    src = mlflow.create("tracking", options, "http://mlflow:5000")
-    listener = Listener().poll(src, answer, recorded["now"])
-    states = sorted((run.pipeline.name, str(run.state)) for run in listener.runs.values())
-    assert states == [tuple(pair) for pair in recorded["states"]]
-    assert [model.name for model in listener.models or ()] == recorded["models"]

@@ -25,6 +25,16 @@ ALERTS = {
     },
     "pipeline of a": {**PIPELINE, "alertname": "MLPipelineFailingRepeatedly", "source": "a"},
     "pipeline of b": {**PIPELINE, "alertname": "MLPipelineFailingRepeatedly", "source": "b"},
+    "late, b": {**PIPELINE, "alertname": "MLPipelineLate", "source": "b"},
+    "overdue, b": {**PIPELINE, "alertname": "MLPipelineOverdue", "source": "b"},
+    "overdue, b, other": {**PIPELINE, "alertname": "MLPipelineOverdue", "source": "b", "pipeline": "churn"},
+    "heartbeat of b": {
+        "alertname": "MLSchedulerHeartbeatStale",
+        "source": "b",
+        "component": "scheduler",
+        "ml_service": "ml-exporter",
+        "severity": "ticket",
+    },
     "page of b": {**FIGURE, "alertname": "MLModelQualityDegradedLive", "source": "b", "severity": "page"},
     "ticket of b": {**FIGURE, "alertname": "MLModelQualityDegraded", "source": "b", "severity": "ticket"},
     "ticket of b, other version": {
@@ -39,7 +49,7 @@ ALERTS = {
 
 
 @pytest.mark.parametrize(("version", "target"), [(None, "0.25"), ("0.33", "0.33")])
-def test_a_source_that_is_down_silences_its_own_alerts_and_a_page_its_ticket(
+def test_a_source_that_is_down_silences_its_own_alerts_a_page_its_ticket_and_late_overdue(
     version: str | None, target: str, tmp_path: Path
 ) -> None:
     render.render(config.from_data({"alerting": {"alertmanager": target}}), tmp_path)
@@ -61,7 +71,7 @@ def test_a_source_that_is_down_silences_its_own_alerts_and_a_page_its_ticket(
             f"{url}/api/v2/alerts", json=[{"labels": labels} for labels in ALERTS.values()], timeout=5
         )
         assert answer.status_code == 200, answer.text
-        expected = {"source a is stale", "pipeline of a", "ticket of b"}
+        expected = {"source a is stale", "pipeline of a", "ticket of b", "overdue, b"}
         wait_until(lambda: _quiet(url) == expected, 20, f"only {expected} are quiet", watch=[alertmanager])
     finally:
         alertmanager.stop()

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 
 import aiohttp
+from aiohttp.client_exceptions import UnixClientConnectorError
 
 from ml_exporter.errors import Malformed, Reason, Rejected, SourceError, Unreachable
 from ml_exporter.http.decoding import printable
@@ -40,7 +41,10 @@ def failure(error: Exception, *, timeout: float, received: int, answered: bool, 
         return Unreachable(f"the host name {error.host} cannot be resolved")
     if isinstance(error, aiohttp.ClientConnectorError):
         number = error.os_error.errno
-        return Unreachable(f"cannot connect: {os.strerror(number).lower() if number else printable(str(error))}")
+        socket = f" to the socket {error.path}" if isinstance(error, UnixClientConnectorError) else ""
+        return Unreachable(
+            f"cannot connect{socket}: {os.strerror(number).lower() if number else printable(str(error))}"
+        )
     if isinstance(error, aiohttp.ServerDisconnectedError):
         return Unreachable("the server closed the connection without an answer")
     if isinstance(error, aiohttp.ClientPayloadError):

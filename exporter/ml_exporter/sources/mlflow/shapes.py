@@ -5,7 +5,18 @@ from __future__ import annotations
 from msgspec import Struct
 
 
-class ServerInfo(Struct, frozen=True):
+class Answer(Struct, frozen=True, kw_only=True):
+    """Every reply: one that holds an error is none, whatever its status."""
+
+    error_code: str = ""
+    message: str = ""
+
+    def __post_init__(self) -> None:
+        if self.error_code:
+            raise ValueError(f"{self.error_code}: {self.message[:200]}")
+
+
+class ServerInfo(Answer, frozen=True):
     workspaces_enabled: bool = False
 
 
@@ -13,7 +24,7 @@ class Workspace(Struct, frozen=True):
     name: str
 
 
-class Workspaces(Struct, frozen=True):
+class Workspaces(Answer, frozen=True):
     workspaces: list[Workspace] = []
 
 
@@ -25,7 +36,7 @@ class ExperimentInfo(Struct, frozen=True):
     last_update_time: int | None = None
 
 
-class ExperimentPage(Struct, frozen=True):
+class ExperimentPage(Answer, frozen=True):
     experiments: list[ExperimentInfo] = []
     next_page_token: str | None = None
 
@@ -84,11 +95,11 @@ class RunRecord(Struct, frozen=True):
     inputs: RunInputs = RunInputs()
 
 
-class RunReply(Struct, frozen=True):
+class RunReply(Answer, frozen=True):
     run: RunRecord
 
 
-class RunPage(Struct, frozen=True):
+class RunPage(Answer, frozen=True):
     runs: list[RunRecord] = []
     next_page_token: str | None = None
 
@@ -113,7 +124,7 @@ class ModelInfo(Struct, frozen=True):
     aliases: list[Alias] = []
 
 
-class ModelPage(Struct, frozen=True):
+class ModelPage(Answer, frozen=True):
     registered_models: list[ModelInfo] = []
     next_page_token: str | None = None
 
@@ -142,7 +153,7 @@ class VersionInfo(Struct, frozen=True, gc=False):
         return id_ if id_ != self.source and id_.startswith("m-") and "/" not in id_ else None
 
 
-class VersionPage(Struct, frozen=True):
+class VersionPage(Answer, frozen=True):
     model_versions: list[VersionInfo] = []
     next_page_token: str | None = None
 
@@ -165,7 +176,7 @@ class LoggedModel(Struct, frozen=True):
     data: LoggedData = LoggedData()
 
 
-class LoggedPage(Struct, frozen=True):
+class LoggedPage(Answer, frozen=True):
     models: list[LoggedModel] = []
     next_page_token: str | None = None
 

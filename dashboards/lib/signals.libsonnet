@@ -1,0 +1,246 @@
+// The signals of pipelines, and of the schedulers that run them, each declared once: title, description, unit, queries,
+// and the steps or words that mean something. A panel takes one as it is: panel.lines(12, signals.queueWait).
+//   pipelines, sources: which ones, as matchers; by: the labels of a pipeline that stay; each: how a legend begins
+local m = import '../../alerts/lib/metrics.libsonnet';
+local t = import '../../alerts/lib/text.libsonnet';
+local panel = import 'panel.libsonnet';
+local scheduler = import 'scheduler_signals.libsonnet';
+
+function(
+  config,
+  pipelines='source=~"$source", ml_service=~"$service", pipeline=~"$pipeline"',
+  sources='source=~"$source"',
+  by='source, ml_service, pipeline',
+  each='{{pipeline}}',
+)
+  local q = (import '../../alerts/lib/queries.libsonnet')(config);
+  local limits = config.alerting.thresholds;
+
+  local labels(more) = if more == '' then by else by + ', ' + more;
+  local legend(words) = std.stripChars(each + ' ' + words, ' ');
+  // Replicas say the same: the largest of them is taken, before anything is added up.
+  local one(metric, more='', matchers=[]) = q.of('max', labels(more), metric, [pipelines] + matchers);
+  local succeeded = ['state="succeeded"'];
+  local oldest(state) =
+    q.age(q.of('min', by, m.ml_run_oldest_active_timestamp_seconds, [pipelines, 'state="%s"' % state]));
+  // Batch runs are few: within an hour there is often none.
+  local ofTheDay(counter, more, matchers=[]) =
+    'max by (%s) (increase(%s[1d]))' % [labels(more), q.select(counter, [pipelines] + matchers)];
+  local quantiles(histogram) = [
+    {
+      legend: legend('p%d' % (100 * share)),
+      expr: 'histogram_quantile(%s, %s)' % [t.number(share), ofTheDay(histogram + '_bucket', 'le')],
+    }
+    for share in [0.5, 0.95]
+  ];
+
+  // A panel of one figure shows the first query.
+  local signal(about) = about { query:: about.queries[0] };
+
+  std.mapWithKey(function(name, about) signal(about), {
+    // Runs
+    runsFinished: {
+      title: 'Runs finished',
+      description: 'Runs that ended, by how, as a rate per hour.',
+      unit: 'suffix: /h',
+      queries: [{
+        legend: legend('{{state}}'),
+        expr: '3600 * max by (%s) (rate(%s{%s}[$__rate_interval]))' % [
+          labels('state'),
+          m.ml_runs_finished_total,
+          pipelines,
+        ],
+      }],
+    },
+    runsActive: {
+      title: 'Runs active',
+      description: 'Runs that are queued or running.',
+      unit: 'short',
+      queries: [{ legend: legend('{{state}}'), expr: one(m.ml_runs_active, 'state') }],
+    },
+    successRatio: {
+      title: 'Runs that succeeded',
+      description: 'Share of the runs of the last day that succeeded; cancelled ones are left out.',
+      unit: 'percentunit',
+      queries: [{
+        legend: legend('succeeded'),
+        expr: |||
+          sum by (%(by)s) (%(succeeded)s)
+          /
+          (sum by (%(by)s) (%(judged)s) > 0)
+        ||| % {
+          by: by,
+          succeeded: ofTheDay(m.ml_runs_finished_total, 'state', succeeded),
+          judged: ofTheDay(m.ml_runs_finished_total, 'state', ['state!="cancelled"']),
+        },
+      }],
+    },
+    consecutiveFailures: {
+      title: 'Failures in a row',
+      description: 'Runs that failed or timed out since the last success; the alert fires at %d.' % limits.failing_runs,
+      unit: 'short',
+      steps: [['orange', 1], ['red', limits.failing_runs]],
+      queries: [{ legend: legend('failures in a row'), expr: one(m.ml_pipeline_consecutive_failures) }],
+    },
+    lastSuccess: {
+      title: 'Last success',
+      description: 'When the last run that succeeded ended.',
+      unit: 'dateTimeFromNow',
+      queries: [{
+        legend: legend('last success'),
+        expr: '1000 * ' + one(m.ml_run_last_finished_timestamp_seconds, matchers=succeeded),
+      }],
+    },
+    lastFinished: {
+      title: 'Last finished',
+      description: 'When a run last ended, for each way to end.',
+      unit: 'dateTimeFromNow',
+      queries: [{
+        legend: legend('{{state}}'),
+        expr: '1000 * ' + one(m.ml_run_last_finished_timestamp_seconds, 'state'),
+      }],
+    },
+    successAge: {
+      title: 'Age of the last success',
+      description: 'Up to the last poll, and how old it may get where `every:` says so.',
+      unit: 's',
+      queries: [
+        { legend: legend('age'), expr: q.age(one(m.ml_run_last_finished_timestamp_seconds, matchers=succeeded)) },
+        { legend: legend('allowed'), expr: '%s * %s' % [t.number(limits.overdue_cycles), one(m.ml_pipeline_cycle_seconds)] },
+      ],
+    },
+    duration: {
+      title: 'Duration of the last success',
+      description: 'Against the typical one: the median of the last 20 successes, once there are 5.',
+      unit: 's',
+      queries: [
+        { legend: legend('last'), expr: one(m.ml_run_last_duration_seconds) },
+        { legend: legend('typical'), expr: one(m.ml_run_typical_duration_seconds) },
+      ],
+    },
+    durationRatio: {
+      title: 'Duration against the typical one',
+      description: 'Of the last success: 100 % is as usual.',
+      unit: 'percentunit',
+      steps: [['orange', 0], ['green', limits.fast_ratio], ['orange', limits.slow_ratio]],
+      queries: [{
+        legend: legend('duration'),
+        expr: '%s\n/\n%s' % [one(m.ml_run_last_duration_seconds), one(m.ml_run_typical_duration_seconds)],
+      }],
+    },
+    durations: {
+      title: 'How long successes took',
+      description: 'Median and 95th percentile of the successes of the last day.',
+      unit: 's',
+      queries: quantiles(m.ml_run_duration_seconds),
+    },
+    queueWait: {
+      title: 'Time in the queue',
+      description: 'Median and 95th percentile of what the finished runs of the last day had waited before they started.',
+      unit: 's',
+      queries: quantiles(m.ml_run_queue_seconds),
+    },
+    oldestQueued: {
+      title: 'Longest wait now',
+      description: 'How long the oldest queued run has been waiting, up to the last poll.',
+      unit: 's',
+      steps: [['red', limits.queued_too_long]],
+      queries: [{ legend: legend('queued'), expr: oldest('queued') }],
+    },
+    oldestRunning: {
+      title: 'Longest run now',
+      description: 'How long the oldest run has been running, up to the last poll, and when it counts as stuck.',
+      unit: 's',
+      queries: [
+        { legend: legend('running'), expr: oldest('running') },
+        {
+          legend: legend('stuck'),
+          expr: 'clamp_min(%s * %s, %s)' % [
+            t.number(limits.stuck_factor),
+            one(m.ml_run_typical_duration_seconds),
+            t.number(limits.stuck_at_least),
+          ],
+        },
+      ],
+    },
+
+    // What is expected
+    lateness: {
+      title: 'Late by',
+      description: 'Time since the first run that the timetable wanted and no success has met; 0 when nothing is open.',
+      unit: 's',
+      steps: [['green', 0], ['orange', 1], ['red', limits.late_after]],
+      queries: [{
+        legend: legend('late by'),
+        expr: '%s\nor\n0 * %s' % [
+          q.age(one(m.ml_pipeline_unmet_due_timestamp_seconds)),
+          one(m.ml_pipeline_last_due_timestamp_seconds),
+        ],
+      }],
+    },
+    lastDue: {
+      title: 'Last due',
+      description: 'When the timetable last wanted a run; "no data" where there is none, or it is paused.',
+      unit: 'dateTimeFromNow',
+      queries: [{ legend: legend('last due'), expr: '1000 * ' + one(m.ml_pipeline_last_due_timestamp_seconds) }],
+    },
+    nextDue: {
+      title: 'Next due',
+      description: 'The next run by the timetable, else the next success by `every:`; "no data" where there is neither.',
+      unit: 'dateTimeFromNow',
+      queries: [{ legend: legend('next due'), expr: '1000 * ' + one(m.ml_pipeline_next_due_timestamp_seconds) }],
+    },
+    paused: {
+      title: 'Paused',
+      description: 'Whether somebody paused it in its scheduler; "no data" where that cannot be.',
+      unit: 'short',
+      mappings: panel.meaning([[0, 'no', 'green'], [1, 'paused', 'orange']]),
+      queries: [{ legend: legend('paused'), expr: one(m.ml_pipeline_paused) }],
+    },
+    knownSince: {
+      title: 'Known since',
+      description: 'When ml-exporter first saw it; what happened before is history and alerts nobody.',
+      unit: 'dateTimeFromNow',
+      queries: [{
+        legend: legend('known since'),
+        expr: '1000 * ' + q.of('min', by, m.ml_pipeline_first_seen_timestamp_seconds, [pipelines]),
+      }],
+    },
+
+    // Tasks
+    taskFailures: {
+      title: 'Task failures',
+      description: 'Runs of a task that failed or timed out within the last day; tasks are read where that is switched on.',
+      unit: 'short',
+      steps: [['orange', 1]],
+      queries: [{
+        legend: legend('{{task}}'),
+        expr: 'sum by (%s) (%s)' % [
+          labels('task'),
+          ofTheDay(m.ml_task_runs_finished_total, 'task, state', ['state=~"failed|timed_out"']),
+        ],
+      }],
+    },
+    taskConsecutiveFailures: {
+      title: 'Task failures in a row',
+      description: 'Runs of a task that failed or timed out since its last success.',
+      unit: 'short',
+      steps: [['orange', 1], ['red', limits.failing_runs]],
+      queries: [{ legend: legend('{{task}}'), expr: one(m.ml_task_consecutive_failures, 'task') }],
+    },
+    taskLastFinished: {
+      title: 'Task last finished',
+      description: 'When a run of a task last ended, for each way to end.',
+      unit: 'dateTimeFromNow',
+      queries: [{
+        legend: legend('{{task}} {{state}}'),
+        expr: '1000 * ' + one(m.ml_task_last_finished_timestamp_seconds, 'task, state'),
+      }],
+    },
+    taskDuration: {
+      title: 'Duration of tasks',
+      description: 'How long the last succeeded run of each task took.',
+      unit: 's',
+      queries: [{ legend: legend('{{task}}'), expr: one(m.ml_task_last_duration_seconds, 'task') }],
+    },
+  } + scheduler(config, sources))
