@@ -7,7 +7,7 @@ import os
 import platform
 import sys
 
-NAMES = ("render", "scrape", "start", "poll")
+NAMES = ("render", "scrape", "start", "poll", "schedulers")
 
 
 def main(arguments: list[str]) -> int:

@@ -5,7 +5,8 @@ import pytest
 from threadpoolctl import threadpool_limits
 
 from ml_exporter.demo.pipelines.trainings import INCIDENT, REGISTERED_EVERY, RELABELLED_EVERY, TRAININGS, Trained
-from ml_exporter.states import HISTORY, MIN_HISTORY, degradation
+from ml_exporter.model_states import degradation
+from ml_exporter.states import HISTORY, MIN_HISTORY
 
 BY_NAME = {training.pipeline: training for training in TRAININGS}
 

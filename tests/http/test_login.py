@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.support.fault_server import Behaviour, answer, answer_json
+from tests.support.fault_server import Behaviour, answer, answer_json, raw
 from tests.support.http_backend import CALL, GOOD, Backend, error_of, reply_of, run
 
 from ml_exporter.errors import MlExporterError, Reason, Rejected, SourceError
@@ -148,6 +148,16 @@ def test_a_backend_on_a_unix_socket_is_reached(tmp_path: Path) -> None:
                 await client.close()
 
     assert run(test()) == "nightly"
+
+
+def test_a_refusal_that_is_sent_twice_is_read_once() -> None:
+    """As slurmrestd 26.05 sends it."""
+    body = b'{"errors": [{"error": "Protocol authentication error"}]}'
+    head = b"HTTP/1.1 %s\r\nConnection: Close\r\nContent-Length: %d\r\n\r\n"
+    twice = head % (b"401 UNAUTHORIZED", len(body)) + body + head % (b"401 UNAUTHORIZED", 4) + b"text"
+    error, _ = error_of(raw(twice))
+    assert error.reason is Reason.AUTH
+    assert "Protocol authentication error" in str(error)
 
 
 def test_a_socket_that_is_not_there_is_named(tmp_path: Path) -> None:

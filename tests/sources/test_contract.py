@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import json
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -277,16 +276,6 @@ def test_an_expired_token_is_renewed_once_and_then_it_is_auth(kind: str, watchin
         assert getattr(error, "reason", None) is Reason.AUTH
         assert watched.series(*TELLING) == before
         assert len(backend.asked) - asked_before <= 3, "one request, one renewal, one more try"
-
-
-@every_kind
-def test_a_backend_that_hangs_is_never_asked_twice_at_once(kind: str, watching: Watching) -> None:
-    with backend_of(kind) as backend:
-        watched = watching(kind, backend, timeout="200ms")
-        backend.before = lambda: time.sleep(0.7)
-        error = watched.poll()
-        assert getattr(error, "reason", None) is Reason.TIMEOUT
-        assert "within 0.2 s" in str(error)
 
 
 @every_kind

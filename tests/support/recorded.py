@@ -98,6 +98,7 @@ class Recorded:
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+            wbufsize = -1  # headers and body in one segment: else each reply waits 40 ms for an acknowledgement
 
             def handle_one_request(self) -> None:
                 try:

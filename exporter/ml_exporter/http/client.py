@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import random
-import ssl
 import time
 import urllib.parse
 from collections import deque
@@ -19,6 +18,7 @@ from yarl import URL
 from ml_exporter import __version__
 from ml_exporter.errors import ConfigError, Malformed, Reason, SourceError
 from ml_exporter.http import decoding
+from ml_exporter.http.connector import connector, ssl_context
 from ml_exporter.http.credentials import Credentials, masked_params
 from ml_exporter.http.failures import failure, refusal
 from ml_exporter.ports import Auth, Call, Reply
@@ -28,7 +28,6 @@ RETRIED = frozenset({Reason.UNREACHABLE, Reason.TIMEOUT, Reason.RATE_LIMITED, Re
 FIRST_PAUSE = 0.5
 LONGEST_PAUSE = 30.0
 """Seconds; a backend that asks for a longer pause gets it from the poller, not from a waiting call."""
-CONNECTIONS = 8
 TRACE_LENGTH = 100
 EXCERPT = 500
 ERROR_BODY = 4_096
@@ -102,7 +101,7 @@ class Client:
             headers=settings.headers,
             auth=settings.auth,
         )
-        self._ssl = _ssl_context(settings)
+        self._ssl = ssl_context(settings.ca_file)
         _check_headers(settings.headers)
         self._session: aiohttp.ClientSession | None = None
         self._trace: deque[Exchange] = deque(maxlen=TRACE_LENGTH)
@@ -259,17 +258,12 @@ class Client:
     def _open_session(self) -> aiohttp.ClientSession:
         if self._session is None:
             self._session = aiohttp.ClientSession(
-                connector=self._connector(),
+                connector=connector(self._settings.unix_socket, self._ssl),
                 timeout=aiohttp.ClientTimeout(total=None),
                 auto_decompress=False,
                 cookie_jar=aiohttp.DummyCookieJar(),
             )
         return self._session
-
-    def _connector(self) -> aiohttp.BaseConnector:
-        if self._settings.unix_socket:
-            return aiohttp.UnixConnector(self._settings.unix_socket, limit=CONNECTIONS)
-        return aiohttp.TCPConnector(limit=CONNECTIONS, ssl=self._ssl)
 
     def _excerpt(self, body: bytes) -> str:
         return self._credentials.mask(decoding.text_of(body))[:EXCERPT]
@@ -296,15 +290,6 @@ def _quoted_path(call: Call) -> str:
 def _shown_path(call: Call) -> str:
     query = "&".join(f"{name}={value}" for name, value in masked_params(call.params))
     return call.path + (f"?{query}" if query else "")
-
-
-def _ssl_context(settings: HttpSettings) -> ssl.SSLContext | bool:
-    if not settings.ca_file:
-        return True
-    try:
-        return ssl.create_default_context(cafile=settings.ca_file)
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"ca_file {settings.ca_file}: cannot be used: {error}") from error
 
 
 def _check_headers(headers: Mapping[str, str]) -> None:

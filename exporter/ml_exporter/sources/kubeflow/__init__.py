@@ -1,0 +1,5 @@
+"""Kubeflow Pipelines as a source. Start with source.py."""
+
+from ml_exporter.sources.kubeflow.source import Options, create
+
+__all__ = ["Options", "create"]
