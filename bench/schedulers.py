@@ -1,7 +1,7 @@
 """One exporter with all kinds of source; then ours and a peer on one Prefect server, in the same run.
 
-The peer is PrefectHQ's exporter, started by the command in ML_EXPORTER_BENCH_PREFECT_PEER ({url}: the API, {port}: where
-to listen); the server is the tests' own.
+The peer is PrefectHQ's exporter, started by the command in ML_EXPORTER_BENCH_PREFECT_PEER, and told by its own
+environment variables where the API is and where to listen. The server is the tests' own.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from bench import process, scratch
+from bench import prefect, process, scratch
 from bench.table import seconds, show, size
 
 READY_WITHIN = 600.0

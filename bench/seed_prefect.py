@@ -18,8 +18,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-ZONE = "Europe/Berlin"
-HOUR = 3600.0
+DAY = 86_400.0
 ENDED = ("COMPLETED",) * 8 + ("FAILED", "CANCELLED")
 
 
@@ -31,7 +30,7 @@ class Size:
     days: float = 7.0
     running: int = 20
     planned: int = 60
-    """For every deployment: what Prefect's scheduler makes ahead, an hour apart."""
+    """For every deployment: what Prefect's scheduler makes ahead, a day apart, half a day away or more."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +40,7 @@ class Deployment:
 
 
 def seed(path: Path, size: Size, now: float) -> None:
-    """Write the rows as of `now` (seconds): each flow has ten deployments, each with an hourly cron schedule."""
+    """Write the rows as of `now` (seconds): each flow has ten deployments, each due daily at noon."""
     with closing(sqlite3.connect(path, timeout=30)) as db, db:
         db.execute("PRAGMA synchronous = OFF")
         queue = _pool(db)
@@ -65,7 +64,7 @@ def _pool(db: sqlite3.Connection) -> str:
 
 def _deployments(db: sqlite3.Connection, count: int, queue: str, now: float) -> list[Deployment]:
     deployments, flow = [], ""
-    schedule = f'{{"cron": "0 * * * *", "timezone": "{ZONE}", "day_or": true}}'
+    schedule = '{"cron": "0 12 * * *", "timezone": "UTC", "day_or": true}'
     schema = '{"type": "object", "properties": {"day": {"type": "string"}, "limit": {"type": "integer"}}}'
     for number in range(count):
         created = _at(now - 30 * 86_400 + number / 1000)
@@ -117,9 +116,9 @@ def _running(deployments: list[Deployment], size: Size, now: float) -> Iterator[
 
 
 def _planned(deployments: list[Deployment], size: Size, now: float) -> Iterator[Row]:
-    first = (now // HOUR + 1) * HOUR
+    first = (now // DAY + 1.5) * DAY
     for number in range(size.planned):
-        yield from (Row(deployment, "SCHEDULED", first + number * HOUR) for deployment in deployments)
+        yield from (Row(deployment, "SCHEDULED", first + number * DAY) for deployment in deployments)
 
 
 def _runs(db: sqlite3.Connection, rows: Iterator[Row], queue: str) -> None:

@@ -9,7 +9,7 @@ from tests.support.fake_dagster import NOW, FakeDagster, History, Row, repositor
 from tests.support.polling import CutShortError, Listener
 
 from ml_exporter.errors import Malformed
-from ml_exporter.model import Pipeline, RunState
+from ml_exporter.model import Batch, Pipeline, Receipt, RunState
 from ml_exporter.ports import Call, Reply
 
 OLD = NOW - 5000.0
@@ -148,6 +148,23 @@ def test_a_process_that_dies_between_two_pages_goes_on_with_the_second() -> None
     assert [run.id for run in listener.told] == [f"r{11 - n}" for n in range(12)]
 
 
+def test_a_page_that_could_not_be_committed_is_read_again() -> None:
+    fake, src = FakeDagster({"lab": [repository("job0")]}, history=History(250, NOW - 1, 60)), source(page_size=5)
+    listener = Listener().poll(src, fake, NOW)
+    full = listener.commit
+
+    def disk_full(batch: Batch) -> Receipt:
+        raise OSError("no space left on device")
+
+    listener.commit = disk_full  # type: ignore[method-assign]
+    with pytest.raises(OSError, match="no space"):
+        listener.poll(src, fake, NOW)
+    listener.commit = full  # type: ignore[method-assign]
+    while not listener.last.complete:
+        listener.poll(src, fake, NOW)
+    assert len(listener.runs) == 250
+
+
 def test_the_page_after_a_run_that_was_deleted_meanwhile_is_not_the_end() -> None:
     fake = FakeDagster()
     for number in range(12):
@@ -248,6 +265,19 @@ def test_an_active_run_that_was_deleted_is_forgotten() -> None:
     fake.delete("r")
     listener.poll(src, fake, NOW + 310)
     assert (listener.forgotten, set(listener.runs)) == (["r"], {"s"})
+
+
+def test_missing_runs_that_the_server_did_not_get_round_to_are_not_forgotten() -> None:
+    fake, src = FakeDagster(), source()
+    for number in range(5):
+        fake.add(f"r{number}", status="STARTED", created=OLD + number, start=OLD + 50)
+    listener = Listener().poll(src, fake, NOW)
+    for number in range(5):
+        fake.add(f"r{number}", status="SUCCESS", created=OLD + number, start=OLD + 50, end=OLD + 60)
+    fake.most = 2
+    states = [listener.poll(src, fake, NOW + step * 310).runs for step in (1, 2, 3)][-1]
+    assert {run.state for run in states.values()} == {RunState.SUCCEEDED}
+    assert (len(states), listener.forgotten) == (5, [])
 
 
 def test_the_page_of_a_run_is_that_of_the_webserver() -> None:

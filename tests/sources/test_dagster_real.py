@@ -192,9 +192,8 @@ def test_a_quiet_poll_is_one_call(server: DagsterServer, runs: dict[str, str]) -
     assert watching.driver.calls == ["MlExporterRuns"]
 
 
-def test_ticks_from_before_a_code_location_moved_are_asked_for(
-    server: DagsterServer, runs: dict[str, str], tmp_path: Path
-) -> None:
+def test_ticks_from_before_a_code_location_moved_are_asked_for(server: DagsterServer, tmp_path: Path) -> None:
+    server.wait("the schedules have ticked", lambda: ended(server, "ticking"))
     webserver, url = start_webserver(tmp_path, server.environment)
     try:
         watching = watch(replace(server, url=url))
@@ -202,9 +201,9 @@ def test_ticks_from_before_a_code_location_moved_are_asked_for(
     finally:
         webserver.stop()
     first, second = [
-        {info.pipeline.name: info.schedule for info in batch.roster}
+        {info.pipeline.name: info.schedule for info in batch.roster or batch.pipelines}
         for batch in watching.listener.batches
-        if batch.roster is not None
+        if batch.gauges is not None
     ]
     skipping, failing = "training/slow", "training/endless"
     assert [first[name] and first[name].last_due for name in (skipping, failing)] == [None, None]

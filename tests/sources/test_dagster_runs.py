@@ -36,7 +36,9 @@ def test_every_status_of_dagster_has_a_state() -> None:
 
 
 def test_a_run_that_waits_has_no_start() -> None:
-    assert told("STARTING", end=None) == Run("r", told("STARTING").pipeline, RunState.QUEUED, NOW - 100.0)
+    run = told("STARTING", end=None)
+    assert run is not None
+    assert (run.state, run.queued_at, run.started_at, run.ended_at) == (RunState.QUEUED, NOW - 100.0, None, None)
 
 
 def test_a_run_that_is_being_cancelled_still_runs() -> None:

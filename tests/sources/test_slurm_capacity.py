@@ -93,6 +93,7 @@ def test_the_queue_is_what_could_run_now(version: str) -> None:
     pending(fake, 3, array=3, array_task_string="0-9%2")
     pending(fake, 4, eligible=None)  # held, or waiting for another job
     pending(fake, 5, eligible=NOW + HOUR)
+    pending(fake, 7, state_reason="JobHeldUser")
     fake.job(6, state="RUNNING", partition="idle")
     assert gauges(fake, "queue_length") == {("main",): 12, ("gpu",): 1, ("idle",): 0}
 
@@ -138,3 +139,9 @@ def test_a_heartbeat_that_stops_keeps_its_time() -> None:
     watching.poll(600)
     told = [batch.gauges for batch in watching.listener.batches if batch.gauges is not None]
     assert Sample("ml_scheduler_heartbeat_timestamp_seconds", ("slurmctld",), NOW) in told[-1]
+
+
+def test_a_reading_of_slurmdbd_is_its_heartbeat() -> None:
+    fake = FakeSlurm()
+    fake.job(1)
+    assert gauges(fake, "heartbeat_timestamp_seconds") == {("slurmctld",): NOW, ("slurmdbd",): NOW}

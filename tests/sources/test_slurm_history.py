@@ -33,8 +33,7 @@ def with_past(version: str, days: int = 14) -> FakeSlurm:
 @generations
 def test_the_past_is_read_once_from_now_back_to_where_history_begins(version: str) -> None:
     watching = watch(with_past(version), history=2 * DAY)
-    while not watching.listener.last.caught_up:
-        watching.poll(1)
+    watching.catch_up()
     assert len(finished(watching)) == 48
     calls = watching.fake.count("/slurmdb/")
     assert calls <= 8
@@ -47,8 +46,7 @@ def test_windows_shrink_where_much_is_in_them(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr("ml_exporter.sources.slurm.history.MANY", 4)
     fake = with_past(NEW)
     watching = watch(fake)
-    while not watching.listener.last.caught_up:
-        watching.poll(1)
+    watching.catch_up()
     assert len(finished(watching)) == 336
     spans = [
         int(dict(call.params)["end_time"].removeprefix("uts"))
@@ -64,10 +62,7 @@ def test_a_long_catch_up_is_cut_into_polls_and_says_so(monkeypatch: pytest.Monke
     watching = watch(with_past(NEW))
     assert not watching.listener.last.caught_up
     assert not all(batch.complete for batch in watching.listener.batches)
-    polls = 1
-    while not watching.listener.last.caught_up:
-        watching.poll(1)
-        polls += 1
+    polls = 1 + watching.catch_up()
     assert len(finished(watching)) == 336
     assert polls == 9  # 336 hours by two, twenty windows a poll
 

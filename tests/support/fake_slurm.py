@@ -165,6 +165,14 @@ class Watch:
         self.fake.now += later
         return self.listener.poll(self.source, self.fake, self.fake.now, cut_after)
 
+    def catch_up(self) -> int:
+        """Poll, a second apart, until all that is past was told; the number of polls."""
+        for polls in range(1, 100):
+            self.poll(1)
+            if self.listener.last.caught_up:
+                return polls
+        raise AssertionError("the source never says that it has read all")
+
 
 def watch(fake: FakeSlurm, **options: Any) -> Watch:
     """A watch that has polled once."""

@@ -132,9 +132,9 @@ def _apt(folder: Path) -> list[str]:
 def _run(command: list[str], folder: Path, environment: Mapping[str, str] | None = None) -> None:
     env = {**os.environ, **(environment or {})}
     try:
-        done = subprocess.run(["nice", *command], cwd=folder, env=env, capture_output=True, text=True, timeout=1800)
+        done = subprocess.run(["nice", *command], cwd=folder, env=env, capture_output=True, text=True, timeout=3600)
     except subprocess.TimeoutExpired:
-        raise Unavailable(f"{command[0]} took more than half an hour") from None
+        raise Unavailable(f"{command[0]} took more than an hour") from None
     if done.returncode != 0:
         last = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
         raise Unavailable(f"{Path(command[0]).name} {command[-1]} failed: {last}")

@@ -34,7 +34,7 @@ MpiDefault=none
 SelectType=select/cons_tres
 SelectTypeParameters=CR_Core
 SchedulerParameters=sched_interval=1,bf_interval=1,defer
-OverTimeLimit=0
+ScronParameters=enable
 KillWait=1
 MinJobAge={min_job_age}
 GresTypes=gpu

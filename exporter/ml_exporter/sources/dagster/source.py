@@ -160,7 +160,8 @@ class _Poll:
         """Runs that changed since the watermark, page by page, newest first; False: there are more pages."""
         source, walk = self.source, self._walk()
         position = Position.from_json(walk.get("at"))
-        guard = source.guard if source.guard and position else PageGuard("runs")
+        # A poll that fails half-way may have to read a page again, which is no loop: then the guard begins anew.
+        guard, source.guard = source.guard if source.guard and position else PageGuard("runs"), None
         seen: dict[str, Run] = {}
         filter_ = {"updatedAfter": walk["since"], "statuses": sorted(self.server.statuses)}
         for number in range(1, PAGES + 1):
@@ -170,7 +171,7 @@ class _Poll:
             seen |= runs
             yield from self._tell_page(walk, position, runs, pause=number == PAGES)
             if position is None:
-                source.guard, source.told = None, seen
+                source.told = seen
                 return True
         source.guard, source.told = guard, {}
         return False
@@ -273,6 +274,8 @@ class _Poll:
         if not ids:
             return
         data = yield from api.runs(self.server, {"runIds": ids}, len(ids))
-        runs = [run for run in self._runs(data.runs.results or ()) if run.id in ids]
-        found = {run.id for run in runs}
-        yield from self.tell({}, runs=tuple(runs), forgotten=tuple(id_ for id_ in ids if id_ not in found))
+        records = data.runs.results or []
+        runs = [run for run in self._runs(records) if run.id in ids]
+        # A server that gives fewer than it counts has not said that the others are gone: they are asked for again.
+        there = {run.id for run in runs} if len(records) >= data.runs.count else set(ids)
+        yield from self.tell({}, runs=tuple(runs), forgotten=tuple(id_ for id_ in ids if id_ not in there))

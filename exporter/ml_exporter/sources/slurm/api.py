@@ -33,9 +33,10 @@ ANSWERS = frozenset({200, 304, 400, 404, 422, 500, 502, 503, 504, 511})
 NOTHING_FOUND = 9003
 """How v0.0.38 says that a listing of slurmdbd is empty."""
 DATABASE_DOWN = 7000
-REFUSED = frozenset({1007, 2002, 5004, 5005, 6000, 6001, 6002, 6003, 6004, 6005, 6006, 6007, 6008, 6009, 6010, 6011})
-"""Protocol authentication error, access denied, and what the authentication plugins say."""
+REFUSED = frozenset({1007, 2002})
+"""Protocol authentication error, and access denied."""
 UNSAID = frozenset({-1})
+"""Unspecified error: all that Slurm 22.05 says of whatever goes wrong between slurmrestd and slurmctld."""
 
 
 class NoDatabase(Rejected):

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from ml_exporter.model import RunState, Sample
-from ml_exporter.sources.slurm.jobs import Job
+from ml_exporter.sources.slurm.jobs import MAX_NAME, Job
 from ml_exporter.sources.slurm.shapes import NodeRecord, Ping, whole, words
 from ml_exporter.sources.slurm.states import NODE_CLOSED, NODE_GONE
 
@@ -61,7 +61,7 @@ def _count(value: Any) -> int:
 
 
 def _texts(value: Any) -> list[str]:
-    return [text for text in value if isinstance(text, str) and text] if isinstance(value, list) else []
+    return [text[:MAX_NAME] for text in value if isinstance(text, str) and text] if isinstance(value, list) else []
 
 
 def heartbeats(pings: Iterable[Ping], now: float) -> dict[str, float]:

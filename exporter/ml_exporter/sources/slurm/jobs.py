@@ -13,6 +13,8 @@ from ml_exporter.sources.slurm.shapes import JobRecord, field, number, whole
 from ml_exporter.sources.slurm.states import state_of, worse
 
 NO_NODES = frozenset((None, "", "(null)", "None assigned"))
+NOT_READY = frozenset(("JobHeldUser", "JobHeldAdmin", "BeginTime", "Dependency", "DependencyNeverSatisfied"))
+"""Reasons to wait that have nothing to do with room."""
 MAX_NAME = 1000
 MAX_PARTITIONS = 20
 
@@ -77,28 +79,15 @@ def _job(record: JobRecord, words: Any, times: tuple[Any, ...], parts: tuple[Any
         return None
     if whole(het_offset):  # a part of a heterogeneous job: its leader is the run
         return None
-    # Of a job that waits, start and end are estimates; of one that runs, the end is.
-    if state is RunState.QUEUED:
-        started = None
-    if not state.is_terminal:
-        ended = None
-    elif isinstance(record.nodes, str | None) and record.nodes in NO_NODES and state is not RunState.SUCCEEDED:
-        started = None  # cancelled while it waited: its start is the time of that
-    due = eligible
-    if eligible is not None and eligible > now:
-        eligible = None  # it waits for a time, not for room
-    if not in_order(eligible, started):
-        eligible = None
-    if not in_order(started, ended):
-        started = None
+    due, (eligible, started, ended) = eligible, _believed(record, state, (eligible, started, ended), now)
     return Job(
         whole(array) or id_,
         bool(whole(array)),
         record.name.strip()[:MAX_NAME],
-        _text(record.user_name) or _text(record.user),
-        _text(record.account),
-        _text(comment),
-        tuple(_text(record.partition).split(",")[:MAX_PARTITIONS]),
+        (_text(record.user_name) or _text(record.user))[:MAX_NAME],
+        _text(record.account)[:MAX_NAME],
+        _text(comment)[:MAX_NAME],
+        tuple(part[:MAX_NAME] for part in _text(record.partition).split(",")[:MAX_PARTITIONS] if part),
         state,
         submitted,
         eligible,
@@ -108,6 +97,25 @@ def _job(record: JobRecord, words: Any, times: tuple[Any, ...], parts: tuple[Any
         due,
         bool(record.cron) and isinstance(record.cron, str),
     )
+
+
+Times = tuple[float | None, float | None, float | None]
+
+
+def _believed(record: JobRecord, state: RunState, times: Times, now: float) -> Times:
+    """Of eligible, start and end those that are true, and not estimates or marks."""
+    eligible, started, ended = times
+    if state is RunState.QUEUED:
+        started = None
+        if isinstance(record.state_reason, str) and record.state_reason in NOT_READY:
+            eligible = None
+    if not state.is_terminal:
+        ended = None
+    elif isinstance(record.nodes, str | None) and record.nodes in NO_NODES and state is not RunState.SUCCEEDED:
+        started = None  # cancelled while it waited: its start is the time of that
+    if (eligible is not None and eligible > now) or not in_order(eligible, started):
+        eligible = None
+    return eligible, started if in_order(started, ended) else None, ended
 
 
 def _text(value: Any) -> str:

@@ -80,7 +80,7 @@ def _aspect(job: Job, which: Aspect) -> str:
         case "comment":
             return job.comment
         case "partition":
-            return job.partitions[0]
+            return ",".join(job.partitions[:1])
         case "user":
             return job.user
     return ""

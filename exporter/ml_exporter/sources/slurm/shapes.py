@@ -31,6 +31,7 @@ class JobRecord(Struct, frozen=True, gc=False):
     nodes: Any = None
     cron: Any = None
     job_state: Any = None
+    state_reason: Any = None
     array_job_id: Any = None
     array_task_string: Any = None
     het_job_offset: Any = None
