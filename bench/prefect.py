@@ -37,7 +37,7 @@ class Spent:
     resident: float
 
 
-def compare(deployments: int, runs: int, minutes: float) -> None:
+def compare(deployments: int, runs: int, planned: int, minutes: float) -> None:
     """Print both, and the ratio; ours alone where the peer's command is not given."""
     folder = scratch.fresh("prefect")
     os.environ["PREFECT_SERVER_SERVICES_SCHEDULER_ENABLED"] = "false"  # else it plans and marks as late on its own
@@ -45,14 +45,15 @@ def compare(deployments: int, runs: int, minutes: float) -> None:
     server = start_prefect(folder / "server")
     try:
         database = folder / "server" / "prefect" / "prefect.db"
-        seed_prefect.seed(database, seed_prefect.Size(deployments, runs), time.time())
+        seed_prefect.seed(database, seed_prefect.Size(deployments, runs, planned=planned), time.time())
         target = int(server.url.rpartition(":")[2])
         with CountingProxy(scratch.free_port(), target) as proxy:
             ours = _ours(folder, server, proxy, minutes)
             peer = _peer(folder, server, proxy) if PEER in os.environ else None
     finally:
         server.stop()
-    title = f"Prefect, {deployments:,} deployments, {runs:,} finished flow runs: a cycle, due every {CYCLE:g} s"
+    held = f"{deployments:,} deployments, {runs:,} finished flow runs, {planned} planned each"
+    title = f"Prefect, {held}: a cycle, due every {CYCLE:g} s"
     rows = [
         ("time", seconds, lambda spent: spent.wall),
         ("CPU of the exporter", seconds, lambda spent: spent.own),
@@ -96,9 +97,8 @@ def _polls(port: int, minutes: float) -> tuple[int, float]:
 
 def _polled(text: str) -> tuple[int, float]:
     """Polls and the seconds that they took, by our own histogram."""
-    found = {
-        line.split("{")[0]: float(line.rpartition(" ")[2]) for line in text.splitlines() if "poll_duration" in line
-    }
+    lines = [line for line in text.splitlines() if line.startswith("ml_source_poll_duration_seconds_")]
+    found = {line.partition("{")[0]: float(line.rpartition(" ")[2]) for line in lines}
     return int(found["ml_source_poll_duration_seconds_count"]), found["ml_source_poll_duration_seconds_sum"]
 
 

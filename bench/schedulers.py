@@ -30,12 +30,13 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--pipelines", type=int, default=1000, help="of each kind")
     parser.add_argument("--minutes", type=float, default=4.0)
     parser.add_argument("--runs", type=int, default=10_000, help="finished flow runs of the Prefect server")
+    parser.add_argument("--planned", type=int, default=10, help="runs that Prefect has made ahead for each deployment")
     parser.add_argument("--only", choices=("all", "peer"), help="one half of it")
     options = parser.parse_args(arguments)
     if options.only != "peer":
         everything(options.pipelines, options.minutes)
     if options.only != "all":
-        prefect.compare(options.pipelines, options.runs, options.minutes)
+        prefect.compare(options.pipelines, options.runs, options.planned, options.minutes)
 
 
 def everything(pipelines: int, minutes: float) -> None:

@@ -150,6 +150,21 @@ def test_the_first_service_that_claims_a_pipeline_has_it() -> None:
     assert from_data({}).service_of_pipeline("tracking", "x") == ("unassigned", None)
 
 
+def test_a_tag_that_is_the_name_of_a_service_decides_before_the_patterns() -> None:
+    config = from_data(SERVICES)
+    assert config.service_of_pipeline("tracking", "team/x", ("daily", "fraud")) == ("fraud", None)
+    assert config.service_of_pipeline("tracking", "fraud-a1", ("fraud",)) == ("fraud", 86400.0)
+    assert config.service_of_pipeline("tracking", "fraud-a1", ("rest",)) == ("rest", None)
+    assert config.service_of_pipeline("tracking", "fraud-a1", ("no such service",)) == ("fraud", 86400.0)
+
+
+def test_a_user_goes_with_a_token_only_where_the_backend_wants_both() -> None:
+    source = {"name": "a", "url": "http://x", "username": "u", "token_file": "t"}
+    assert from_data({"sources": [{**source, "kind": "slurm"}]}).sources[0].common.username == "u"
+    with pytest.raises(ConfigError, match="username is given too"):
+        from_data({"sources": [{**source, "kind": "ray"}]})
+
+
 def test_models_are_claimed_by_name_or_by_source_and_name() -> None:
     config = from_data(SERVICES)
     assert config.service_of_model("any", "fraud-1") == "fraud"

@@ -8,6 +8,7 @@ import gzip
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from ml_exporter.config import from_data
 from ml_exporter.errors import Malformed, Reason, StateError, Unreachable
 from ml_exporter.exposition import Exposition
-from ml_exporter.model import Batch, Cursor, Pipeline, PipelineInfo, Run, RunState
+from ml_exporter.model import Batch, Cursor, Pipeline, PipelineInfo, Run, RunState, Sample, Schedule, TaskRun
 from ml_exporter.poller import Poller
 from ml_exporter.ports import Call, Poll, Reply
 from ml_exporter.store import Store
@@ -297,3 +298,63 @@ def test_a_failing_source_is_asked_less_and_less_often_and_a_catching_up_one_at_
     assert max(pauses) <= 132
     asked = Unreachable("later", Reason.RATE_LIMITED, retry_after=600)
     assert it.poller.pause(asked) > 500
+
+
+# What schedulers tell beside runs
+
+
+def beat(component: str, at: float) -> Sample:
+    return Sample("ml_scheduler_heartbeat_timestamp_seconds", (component,), at)
+
+
+def test_gauges_replace_those_before_and_a_poll_without_any_leaves_them(house: Callable[..., House]) -> None:
+    both, one = (beat("scheduler", NOW), beat("triggerer", NOW)), (beat("scheduler", NOW + 60),)
+    it = house(reads(gauges=both), reads(), reads(gauges=one), reads(gauges=()))
+    seen = []
+    for _ in range(4):
+        assert it.poll() is None
+        it.now += 30
+        seen.append({k.partition(" ")[2]: v for k, v in it.series().items() if k.startswith("ml_scheduler")})
+    assert seen == [{"scheduler": NOW, "triggerer": NOW}] * 2 + [{"scheduler": NOW + 60}, {}]
+
+
+def test_gauges_are_not_kept_over_a_restart_and_not_shown_by_a_failed_poll(house: Callable[..., House]) -> None:
+    def half(cursor: Cursor, now: float) -> Poll:
+        yield Batch({}, gauges=(beat("scheduler", NOW),))
+        raise Unreachable("gone")
+
+    it = house(half)
+    assert it.poll() is not None
+    assert not any(name.startswith("ml_scheduler") for name in it.series())
+    assert not any(name.startswith("ml_scheduler") for name in house(reads()).series())
+
+
+def test_due_times_pauses_queue_times_and_tasks_are_shown(house: Callable[..., House]) -> None:
+    due = replace(info("train"), schedule=Schedule(next_due=NOW + 3600), paused=False)
+    ran = Run("a", Pipeline("s", "train"), RunState.SUCCEEDED, NOW - 100, NOW - 90, NOW)
+    task = TaskRun("t", Pipeline("s", "train"), "fit", RunState.FAILED, NOW - 50, NOW - 10)
+    it = house(reads(ran, roster=(due,), tasks=(task, task)))
+    assert it.poll() is None
+    series = it.series()
+    assert series["ml_pipeline_next_due_timestamp_seconds train"] == NOW + 3600
+    assert series["ml_pipeline_paused train"] == 0
+    assert series["ml_run_queue_seconds_sum train"] == 10
+    assert series["ml_run_queue_seconds_bucket train 5.0"] == 0
+    assert series["ml_run_queue_seconds_bucket train 15.0"] == 1
+    assert series["ml_task_runs_finished_total train fit failed"] == 1
+    assert series["ml_task_runs_finished_total train fit succeeded"] == 0
+    assert series["ml_task_consecutive_failures train fit"] == 1
+    assert series["ml_task_last_finished_timestamp_seconds train fit failed"] == NOW - 10
+    assert "ml_pipeline_unmet_due_timestamp_seconds train" not in series
+
+
+def test_what_is_known_of_due_times_survives_a_restart(house: Callable[..., House]) -> None:
+    def roster(next_due: float) -> Step:
+        return reads(roster=(replace(info("train"), schedule=Schedule(next_due=next_due)),))
+
+    it = house(roster(NOW + 100), roster(NOW + 3700))
+    it.poll()
+    it.now += 200
+    it.poll()
+    assert it.series()["ml_pipeline_unmet_due_timestamp_seconds train"] == NOW + 100
+    assert house(reads()).series()["ml_pipeline_unmet_due_timestamp_seconds train"] == NOW + 100

@@ -98,7 +98,11 @@ class AirflowServer:
     def send(self, method: str, path: str, body: Any = None, **params: Any) -> Any:
         """As the administrator. `path` is below /api/v1 or /api/v2."""
         prefix = "/api/v2" if self.major == 3 else "/api/v1"
-        answer = self.session.request(method, self.url + prefix + path, json=body, params=params, timeout=60)
+        for _ in range(10):
+            answer = self.session.request(method, self.url + prefix + path, json=body, params=params, timeout=60)
+            if answer.status_code != 500 or "Database error" not in answer.text:
+                break
+            time.sleep(1)  # SQLite was locked for too long: nothing was done
         assert answer.ok, f"{method} {path}: {answer.status_code} {answer.text[:500]}"
         return answer.json() if answer.content else None
 

@@ -47,7 +47,7 @@ def fetch(*packages: str) -> Path:
         staging = target.with_name(f"{target.name}.{os.getpid()}")
         staging.mkdir(parents=True)
         try:
-            options = _private_apt(cache() / LATER_SUITE / "apt")
+            options = private_apt(cache() / LATER_SUITE / "apt", LATER_SUITE)
             _run(["apt-get", *options, "download", *packages], staging)
             for package in staging.glob("*.deb"):
                 _run(["dpkg", "-x", package.name, "."], staging)
@@ -61,13 +61,17 @@ def fetch(*packages: str) -> Path:
     return target
 
 
-def _private_apt(folder: Path) -> list[str]:
-    """Options that make apt look at the later suite and nothing else, and touch nothing of the system's."""
+def private_apt(folder: Path, suite: str, *kinds: str) -> list[str]:
+    """Options that make apt look at a suite and nothing else, and touch nothing of the system's; its lists are fetched.
+
+    `kinds`: deb, deb-src; deb alone if none is given. Raises `Unavailable`.
+    """
     address, keyring = mirror()
     for name in ("lists/partial", "cache/archives/partial"):
         (folder / name).mkdir(parents=True, exist_ok=True)
     signed = f"[signed-by={keyring}] " if keyring else ""
-    (folder / "sources.list").write_text(f"deb {signed}{address} {LATER_SUITE} main\n", encoding="utf-8")
+    lines = [f"{kind} {signed}{address} {suite} main\n" for kind in kinds or ("deb",)]
+    (folder / "sources.list").write_text("".join(lines), encoding="utf-8")
     settings = {
         "Dir::Etc::sourcelist": folder / "sources.list",
         "Dir::Etc::sourceparts": "-",

@@ -52,11 +52,10 @@ def programs() -> Path:
 
 def _build(staging: Path) -> None:
     tree = staging / "go/src/k8s.io/kubernetes"
-    for folder in ("apt/lists/partial", "apt/cache/archives/partial", "tools", "bin"):
+    for folder in ("tools", "bin"):
         (staging / folder).mkdir(parents=True)
     tree.mkdir(parents=True)
-    apt = _apt(staging / "apt")
-    _run(["apt-get", *apt, "update"], staging)
+    apt = debian.private_apt(staging / "apt", SUITE, "deb", "deb-src")
     _run(["apt-get", *apt, "source", "--download-only", "kubernetes"], staging)
     _run(["apt-get", *apt, "download", *_TOOLS], staging)
     for package in staging.glob("*.deb"):
@@ -110,23 +109,6 @@ def _environment(staging: Path) -> dict[str, str]:
         "GO111MODULE": "off",
         "CGO_ENABLED": "0",
     }
-
-
-def _apt(folder: Path) -> list[str]:
-    """Options that make apt look at the suite with the sources and nothing else, and touch nothing of the system's."""
-    address, keyring = debian.mirror()
-    signed = f"[signed-by={keyring}] " if keyring else ""
-    lines = [f"{kind} {signed}{address} {SUITE} main\n" for kind in ("deb", "deb-src")]
-    (folder / "sources.list").write_text("".join(lines), encoding="utf-8")
-    settings = {
-        "Dir::Etc::sourcelist": folder / "sources.list",
-        "Dir::Etc::sourceparts": "-",
-        "Dir::State::lists": folder / "lists",
-        "Dir::Cache": folder / "cache",
-        "APT::Sandbox::User": "root",
-        "Acquire::Retries": "2",
-    }
-    return [word for key, value in settings.items() for word in ("-o", f"{key}={value}")]
 
 
 def _run(command: list[str], folder: Path, environment: Mapping[str, str] | None = None) -> None:

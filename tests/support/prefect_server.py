@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
-import shutil
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -16,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import requests
-from tests.support import debian
+from tests.support import environments
 from tests.support.programs import NotReadyError, Process, free_port, start
 
 VERSION = "3.8.8"
@@ -24,7 +21,6 @@ VERSION = "3.8.8"
 PINS = (f"prefect=={VERSION}", "fastapi<0.140", "sqlalchemy<2.1")
 USER, PASSWORD = "admin", "hush-hush"
 FLOWS = Path(__file__).with_name("prefect_flows.py")
-INSTALL_WITHIN = 900
 READY_WITHIN = 180.0
 
 _CLIENT = """
@@ -43,44 +39,8 @@ print(json.dumps(said))
 
 
 def python() -> Path:
-    """The Python that has Prefect: made once, in the cache. Raises `debian.Unavailable`."""
-    pins = hashlib.sha256("\n".join(PINS).encode()).hexdigest()[:8]
-    home = debian.cache() / f"prefect-{VERSION}-python{sys.version_info.major}.{sys.version_info.minor}-{pins}"
-    if not (home / "bin/python").exists():
-        staging = home.with_name(f"{home.name}.{os.getpid()}")
-        try:
-            _install(staging)
-            staging.rename(home)
-        except OSError:
-            if not home.exists():  # else another test run was quicker
-                raise
-        finally:
-            shutil.rmtree(staging, ignore_errors=True)
-    return home / "bin/python"
-
-
-def _install(folder: Path) -> None:
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    beside = Path(sys.executable).with_name("uv")
-    uv = str(beside) if beside.exists() else shutil.which("uv")
-    if uv:
-        commands = [
-            [uv, "venv", "--quiet", "--python", sys.executable, str(folder)],
-            [uv, "pip", "install", "--quiet", "--python", str(folder / "bin/python"), *PINS],
-        ]
-    else:
-        commands = [
-            [sys.executable, "-m", "venv", str(folder)],
-            [str(folder / "bin/python"), "-m", "pip", "install", "--quiet", *PINS],
-        ]
-    for command in commands:
-        try:
-            done = subprocess.run(command, capture_output=True, text=True, timeout=INSTALL_WITHIN, check=False)
-        except (OSError, subprocess.TimeoutExpired) as error:
-            raise debian.Unavailable(f"Prefect {VERSION} cannot be installed: {error}") from None
-        if done.returncode != 0:
-            last = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
-            raise debian.Unavailable(f"Prefect {VERSION} cannot be installed: {last}")
+    """The Python that has Prefect. Raises `debian.Unavailable`."""
+    return environments.python(f"prefect-{VERSION}", *PINS)
 
 
 def iso(at: float) -> str:

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import requests
-from tests.support import debian, netns_relay
+from tests.support import debian, environments, netns_relay
 from tests.support.programs import free_port
 
 VERSION = "2.60.0"
@@ -49,36 +49,7 @@ _DRIVER = "import ray, sys; ray.init(address='auto', log_to_driver=False); sys.e
 
 def environment() -> Path:
     """The Python of a virtual environment with this Ray. Raises `Unavailable`."""
-    target = debian.cache() / f"ray-{VERSION}-{sys.version_info.major}.{sys.version_info.minor}"
-    if not target.exists():
-        staging = target.with_name(f"{target.name}.{os.getpid()}")
-        try:
-            _install(staging)
-            staging.rename(target)
-        except OSError:
-            if not target.exists():  # else another test run was quicker
-                raise
-        finally:
-            shutil.rmtree(staging, ignore_errors=True)
-    return target / "bin/python"
-
-
-def _install(folder: Path) -> None:
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    beside = Path(sys.executable).with_name("uv")
-    uv = str(beside) if beside.exists() else shutil.which("uv")
-    python, wanted = str(folder / "bin/python"), f"ray[default]=={VERSION}"
-    if uv:
-        steps = [[uv, "venv", "-q", "--python", sys.executable, str(folder)]]
-        steps.append([uv, "pip", "install", "-q", "--python", python, wanted])
-    else:
-        steps = [[sys.executable, "-m", "venv", str(folder)]]
-        steps.append([python, "-m", "pip", "install", "-q", "--disable-pip-version-check", wanted])
-    for step in steps:
-        done = subprocess.run(["nice", "-n", "10", *step], capture_output=True, text=True, timeout=900)
-        if done.returncode != 0:
-            last = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
-            raise debian.Unavailable(f"Ray {VERSION} cannot be installed: {last}")
+    return environments.python(f"ray-{VERSION}", f"ray[default]=={VERSION}")
 
 
 @dataclass

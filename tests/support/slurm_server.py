@@ -8,7 +8,9 @@ another one of 8 is down.
 from __future__ import annotations
 
 import os
+import random
 import signal
+import socket
 import subprocess
 import time
 from collections.abc import Callable, Mapping
@@ -18,7 +20,6 @@ from pathlib import Path
 
 import requests
 from tests.support import debian, slurm_packages
-from tests.support.programs import free_port
 from tests.support.slurm_config import NEW, OLD, Generation, configure
 from tests.support.slurm_packages import USERS
 
@@ -153,7 +154,7 @@ class Cluster:
 def start_slurm(generation: Generation, folder: Path, *, accounting: bool = True, min_job_age: int = 300) -> Cluster:
     """Start a cluster and wait until it runs jobs. Raises `debian.Unavailable`, or `AssertionError` with its logs."""
     root = slurm_packages.root(generation.suite)
-    ports = {name: free_port() for name in ("ctld", "slurmd", "dbd", "sql", "rest")}
+    ports = dict(zip(("ctld", "slurmd", "dbd", "sql", "rest"), _free_ports(5), strict=True))
     storage = "slurmdbd" if accounting else "none"
     configure(generation, root, folder, {**ports, "min_job_age": min_job_age, "accounting": storage})
     cluster = Cluster(generation, root, folder, ports, _namespaces(root, folder))
@@ -173,6 +174,18 @@ def start_slurm(generation: Generation, folder: Path, *, accounting: bool = True
         cluster.stop()
         raise
     return cluster
+
+
+def _free_ports(count: int) -> list[int]:
+    """Different ones, and none of those that the system gives to outgoing connections, of which Slurm makes many."""
+    found: list[int] = []
+    for port in random.sample(range(20_000, 32_000), 500):
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            found.append(port)
+        if len(found) == count:
+            return found
+    raise AssertionError(f"fewer than {count} of 500 ports are free")
 
 
 def _namespaces(root: Path, folder: Path) -> subprocess.Popen[bytes]:
