@@ -84,6 +84,11 @@ def test_a_failure_is_a_time_out_when_dagster_stopped_it(
     assert state_of("FAILURE", options, tags=tags) is state
 
 
+def test_a_run_that_ran_too_long_may_call_itself_cancelled() -> None:
+    assert state_of("CANCELED", tags={"dagster/max_runtime": "60"}) is RunState.TIMED_OUT
+    assert state_of("CANCELED", tags={"dagster/max_runtime": "61"}) is RunState.CANCELLED
+
+
 def test_a_success_that_took_longer_than_allowed_is_a_success() -> None:
     assert state_of("SUCCESS", tags={"dagster/max_runtime": "1"}) is RunState.SUCCEEDED
 

@@ -8,7 +8,6 @@ import secrets
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -17,57 +16,19 @@ from pathlib import Path
 from typing import Any
 
 import requests
-from tests.support import debian
+from tests.support import environments
 from tests.support.programs import free_port
 
 VERSIONS = {3: "3.3.2", 2: "2.11.2"}
 DAGS = Path(__file__).with_name("airflow_dags.py")
 NAMES = ("hourly", "impatient", "on_data", "one_at_a_time", "paused", "train", "weekdays")
-INSTALL_WITHIN = 900
 READY_WITHIN = 240.0
 VIEWER = "watcher"
 
 
 def programs(version: str) -> Path:
-    """The folder with the `airflow` of this version: made once, in the cache. Raises `debian.Unavailable`."""
-    home = debian.cache() / f"airflow-{version}-{sys.version_info.major}.{sys.version_info.minor}"
-    if not home.exists():
-        staging = home.with_name(f"{home.name}.{os.getpid()}")
-        try:
-            _install(staging, version)
-            staging.rename(home)
-        except OSError:
-            if not home.exists():  # else another test run was quicker
-                raise
-        finally:
-            shutil.rmtree(staging, ignore_errors=True)
-    return home / "bin"
-
-
-def _install(folder: Path, version: str) -> None:
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    beside = Path(sys.executable).with_name("uv")
-    uv = str(beside) if beside.exists() else shutil.which("uv")
-    python, wanted = str(folder / "bin/python"), f"apache-airflow=={version}"
-    slow = [
-        [sys.executable, "-m", "venv", str(folder)],
-        [python, "-m", "pip", "install", "-q", "--disable-pip-version-check", wanted],
-    ]
-    fast = [
-        [uv or "uv", "venv", "-q", "--python", sys.executable, str(folder)],
-        [uv or "uv", "pip", "install", "-q", "--python", python, wanted],
-    ]
-    for step in fast if uv else slow:
-        try:
-            command = ["nice", "-n", "10", *step]
-            done = subprocess.run(command, capture_output=True, text=True, timeout=INSTALL_WITHIN, check=False)
-        except (OSError, subprocess.TimeoutExpired) as error:
-            raise debian.Unavailable(f"Airflow {version} cannot be installed: {error}") from None
-        if done.returncode != 0:
-            last = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
-            raise debian.Unavailable(f"Airflow {version} cannot be installed: {last}")
-    # A script of a virtual environment names the folder that it was made in, and this one is renamed.
-    (folder / "bin/airflow").write_text('#!/bin/sh\nexec "$(dirname "$0")/python" -m airflow "$@"\n')
+    """The folder with the `airflow` of this version. Raises `debian.Unavailable`."""
+    return environments.python(f"airflow-{version}", f"apache-airflow=={version}", script="airflow").parent
 
 
 @dataclass

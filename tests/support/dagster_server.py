@@ -6,7 +6,6 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -14,13 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import requests
-from tests.support import debian
+from tests.support import environments
 from tests.support.programs import Process, free_port, start
 
 VERSION = "1.13.27"
 PINS = (f"dagster=={VERSION}", f"dagster-webserver=={VERSION}")
 JOBS = Path(__file__).with_name("dagster_jobs.py")
-INSTALL_WITHIN = 900
 READY_WITHIN = 180.0
 REPOSITORY = "__repository__"
 BROKEN_LOCATION = 'raise ImportError("no module named pandas")\n'
@@ -87,44 +85,8 @@ mutation ($repository: RepositorySelector!, $set: String!, $names: [String!]!) {
 
 
 def python() -> Path:
-    """The Python that has Dagster: made once, in the cache. Raises `debian.Unavailable`."""
-    home = debian.cache() / f"dagster-{VERSION}"
-    if not (home / "bin/python").exists():
-        staging = home.with_name(f"{home.name}.{os.getpid()}")
-        try:
-            _install(staging)
-            staging.rename(home)
-        except OSError:
-            if not home.exists():  # else another test run was quicker
-                raise
-        finally:
-            shutil.rmtree(staging, ignore_errors=True)
-    return home / "bin/python"
-
-
-def _install(folder: Path) -> None:
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    beside = Path(sys.executable).with_name("uv")
-    uv = str(beside) if beside.exists() else shutil.which("uv")
-    inside = str(folder / "bin/python")
-    if uv:
-        commands = [
-            [uv, "venv", "--quiet", "--python", sys.executable, str(folder)],
-            [uv, "pip", "install", "--quiet", "--python", inside, *PINS],
-        ]
-    else:
-        commands = [
-            [sys.executable, "-m", "venv", str(folder)],
-            [inside, "-m", "pip", "install", "--quiet", *PINS],
-        ]
-    for command in commands:
-        try:
-            done = subprocess.run(command, capture_output=True, text=True, timeout=INSTALL_WITHIN, check=False)
-        except (OSError, subprocess.TimeoutExpired) as error:
-            raise debian.Unavailable(f"Dagster {VERSION} cannot be installed: {error}") from None
-        if done.returncode != 0:
-            last = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
-            raise debian.Unavailable(f"Dagster {VERSION} cannot be installed: {last}")
+    """The Python that has Dagster. Raises `debian.Unavailable`."""
+    return environments.python(f"dagster-{VERSION}", *PINS)
 
 
 @dataclass

@@ -81,7 +81,7 @@ def watch(server: DagsterServer, **options: Any) -> Watch:
 
 def by_client(run: dict[str, Any]) -> dict[str, Any]:
     """A run in our words, as Dagster's own client says it."""
-    too_long = run["job"] == "endless" and run["status"] == "FAILURE"
+    too_long = run["job"] == "endless" and run["status"] in ("FAILURE", "CANCELED")
     told = {"pipeline": f"training/{run['job']}", "state": "timed_out" if too_long else STATES[run["status"]]}
     times = {"queued": run["created"], "started": run["start"], "ended": run["end"]}
     return told | {key: at and round(at, 3) for key, at in times.items()}

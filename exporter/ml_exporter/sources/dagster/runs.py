@@ -57,13 +57,16 @@ def to_run(record: RunRecord, pipeline: Pipeline, max_runtime: float = 0.0) -> R
         started = None
     if not in_order(queued, started if started is not None else ended):
         queued = None
-    if state is RunState.FAILED and _timed_out(record, started, ended, max_runtime):
+    if state in (RunState.FAILED, RunState.CANCELLED) and _timed_out(record, started, ended, max_runtime):
         state = RunState.TIMED_OUT
     return Run(record.run_id, pipeline, state, queued, started, ended)
 
 
 def _timed_out(record: RunRecord, started: float | None, ended: float | None, max_runtime: float) -> bool:
-    """Dagster names the reason of a start that took too long; of a run that ran too long, only its length tells."""
+    """Dagster names the reason of a start that took too long; of a run that ran too long, only its length tells.
+
+    That run is cancelled first and then called a failure, unless its own process has the last word: then cancelled.
+    """
     reason = record.tag(FAILURE_REASON)
     if reason is not None:
         return reason == "START_TIMEOUT"
