@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import signal
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -47,6 +49,22 @@ def test_what_was_committed_comes_back_as_it_was(path: Path) -> None:
     assert store.counted("mlflow", ["a", "b"]) == {"a"}
     assert store.counted("another", ["a"]) == set()
     assert store.load("another")[0] == {}
+    store.close()
+
+
+def test_a_state_from_before_there_were_schedulers_is_read(path: Path) -> None:
+    """What was written of a pipeline then: no due times, no queue times, no tasks."""
+    written = (
+        b'{"name":"train","id":"7","first_seen":5.5,"backfilled":true,"announced":true,"gone_at":null,'
+        b'"finished":{"succeeded":1},"buckets":[0,1,0,0,0,0,0,0,0,0],"total":30.0,"recent":[],"active":{}}'
+    )
+    Store(path).close()
+    with closing(sqlite3.connect(path)) as db, db:
+        db.execute("INSERT INTO items VALUES ('mlflow', 'pipeline', 'train', ?)", (written,))
+    store = Store(path)
+    [state] = store.load("mlflow")[1].pipelines.values()
+    assert state.finished == {RunState.SUCCEEDED: 1}
+    assert (state.next_due, state.paused, state.tags, state.tasks, sum(state.waits)) == (None, None, (), {}, 0)
     store.close()
 
 
@@ -109,6 +127,7 @@ def test_a_full_disk_keeps_nothing_of_the_batch_and_everything_before_it(path: P
     # A file-size limit is the full disk that a test may make: the same write fails in the same place.
     script = f"""
 import resource, signal
+from contextlib import closing
 from pathlib import Path
 from ml_exporter.store import Store
 from ml_exporter.ledger import Change
@@ -134,6 +153,7 @@ print(store.load("s")[0])
 
 def test_a_kill_in_the_middle_of_commits_leaves_cursor_and_counts_agreeing(path: Path) -> None:
     script = f"""
+from contextlib import closing
 from pathlib import Path
 from ml_exporter.store import Store
 from ml_exporter.ledger import Change
