@@ -239,3 +239,28 @@ def test_what_is_probably_not_meant_is_said() -> None:
     assert "sources: none, so there is nothing to watch" in found
     assert "alerting.ticket: no receiver, so such alerts reach nobody" in found
     assert not [text for text in found if "alerting.page" in text]
+
+
+def test_scrapes_and_reloads_go_where_the_exporter_listens_unless_the_stack_says_otherwise() -> None:
+    stack = from_data({"server": {"listen": ":9899"}}).stack
+    assert (stack.exporter_targets, stack.exporter_url) == (("127.0.0.1:9899",), "http://127.0.0.1:9899")
+    stack = from_data({"server": {"listen": "10.0.0.5:9899"}, "stack": {"exporter_url": "https://exporter"}}).stack
+    assert (stack.exporter_targets, stack.exporter_url) == (("10.0.0.5:9899",), "https://exporter")
+
+
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        (
+            {"kind": "kubernetes", "watch": "20s"},
+            r"sources\[0\].watch: found 20s; allowed is less than .* 10s",
+        ),
+        ({"kind": "argo", "time_zone": "Berlin"}, r"sources\[0\].time_zone: found 'Berlin'; .* Europe/Berlin"),
+        ({"kind": "slurm", "strip": ["["]}, r"sources\[0\].strip\[0\]: found '\['; allowed is a regular expression"),
+        ({"kind": "ray", "suffix": "("}, r"sources\[0\].suffix: found '\('; allowed is a regular expression"),
+        ({"kind": "airflow", "username": "viewer"}, r"sources\[0\].password_file: missing; a user needs a password"),
+    ],
+)
+def test_options_that_cannot_be_are_refused_at_the_start(source: dict[str, Any], said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        from_data({"sources": [{"name": "a", "url": "http://x", **source}]})

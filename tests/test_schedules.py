@@ -101,6 +101,14 @@ def test_a_clock_that_is_a_little_behind_the_schedulers_meets_all_the_same() -> 
     assert book.feed(run("a", began=NOW + HOUR - 20)).unmet_due is None
 
 
+def test_the_run_of_the_minute_before_does_not_meet_what_is_due_every_minute() -> None:
+    book = Book()
+    book.due(NOW, next_due=NOW + 60)
+    book.due(NOW + 61, last_due=NOW + 60, next_due=NOW + 120)
+    assert book.feed(run("a", began=NOW + 60.1, took=5)).unmet_due is None
+    assert book.due(NOW + 121, last_due=NOW + 120, next_due=NOW + 180).unmet_due == NOW + 120
+
+
 def test_a_clock_that_is_ahead_does_not_meet_what_is_due_tomorrow() -> None:
     book = Book()
     book.due(NOW, next_due=NOW + HOUR)

@@ -149,13 +149,15 @@ def _run(arguments: argparse.Namespace) -> int:
 
 
 def _check(arguments: argparse.Namespace) -> int:
-    from ml_exporter.check import check
+    from ml_exporter.check import absent, check
     from ml_exporter.render import generate
 
     config = _loader(arguments)()
     generate(config)  # what the target Alertmanager does not know is found only there
     print(f"configuration: ok (sources: {len(config.sources)}, services: {len(config.services)}, hash {config.hash})")
     _warn(config)
+    for note in absent(config):
+        print(f"note: {note}", file=sys.stderr)
     return 0 if arguments.offline or check(config, print) else 1
 
 

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import difflib
+import fnmatch
 import time
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import TypeAlias
 
 from ml_exporter import discovery
 from ml_exporter.app import settings_of
@@ -14,40 +19,79 @@ from ml_exporter.model import Receipt
 from ml_exporter.ports import Call
 from ml_exporter.settings import Config, ConfiguredSource
 
+Pipelines: TypeAlias = dict[str, tuple[str, ...]]
+"""Name → tags."""
+
 
 def check(config: Config, say: Callable[[str], None]) -> bool:
-    """Ask every source for its roster and say what it answered. True if all of them did; changes no state."""
-    return all(asyncio.run(_all(config, say)))
+    """Ask every source what pipelines it has, and say who owns them. True if all answered; changes no state."""
+    found = asyncio.run(_all(config, say))
+    for note in unclaimed(config, {name: pipelines for name, pipelines in found.items() if pipelines is not None}):
+        say(f"note: {note}")
+    return None not in found.values()
 
 
-async def _all(config: Config, say: Callable[[str], None]) -> list[bool]:
-    return list(await asyncio.gather(*(_one(configured, config, say) for configured in config.sources)))
+async def _all(config: Config, say: Callable[[str], None]) -> dict[str, Pipelines | None]:
+    names = [configured.common.name for configured in config.sources]
+    answers = await asyncio.gather(*(_one(configured, config, say) for configured in config.sources))
+    return dict(zip(names, answers, strict=True))
 
 
-async def _one(configured: ConfiguredSource, config: Config, say: Callable[[str], None]) -> bool:
+async def _one(configured: ConfiguredSource, config: Config, say: Callable[[str], None]) -> Pipelines | None:
     name = configured.common.name
     client = Client(settings_of(configured))
     try:
         pipelines = await _pipelines(configured, client)
     except SourceError as error:
         say(f"source {name}: {error.reason}: {error}")
-        return False
+        return None
     finally:
         await client.close()
-    claimed = sum(
-        1 for each, tags in pipelines.items() if config.service_of_pipeline(name, each, tags)[0] != "unassigned"
-    )
-    say(f"source {name}: ok, {len(pipelines)} pipelines, {claimed} of them claimed by a service")
-    return True
+    owners = Counter(config.service_of_pipeline(name, each, tags)[0] for each, tags in pipelines.items())
+    listed = ", ".join(f"{owner} {count}" for owner, count in sorted(owners.items()))
+    plural = "" if len(pipelines) == 1 else "s"
+    say(f"source {name}: ok, {len(pipelines)} pipeline{plural}{f' ({listed})' if config.services and listed else ''}")
+    return pipelines
 
 
-async def _pipelines(configured: ConfiguredSource, client: Client) -> dict[str, tuple[str, ...]]:
+def absent(config: Config) -> Iterator[str]:
+    """Files that sources name and that are not here; where the exporter runs they must be."""
+    for number, source in enumerate(config.sources):
+        for key in ("token_file", "password_file", "ca_file"):
+            path = getattr(source.common, key)
+            if path and not Path(path).is_file():
+                yield f"sources[{number}].{key}: {Path(path).absolute()} is not there"
+
+
+def unclaimed(config: Config, found: Mapping[str, Pipelines]) -> Iterator[str]:
+    """Patterns and services that claim nothing, so that nothing of theirs alerts; of sources that answered only."""
+    everything = [f"{source}/{name}" for source, pipelines in found.items() for name in pipelines]
+    claimed = {
+        config.service_of_pipeline(source, name, tags)[0]
+        for source, pipelines in found.items()
+        for name, tags in pipelines.items()
+    }
+    whole = len(found) == len(config.sources)
+    for number, service in enumerate(config.services):
+        for stage, items in service.stages.items():
+            for index, item in enumerate(items):
+                asked = any(fnmatch.fnmatchcase(source, item.pipeline.partition("/")[0]) for source in found)
+                if asked and not fnmatch.filter(everything, item.pipeline):
+                    where = f"services[{number}].stages.{stage}[{index}].pipeline"
+                    close = difflib.get_close_matches(item.pipeline, everything, n=1)
+                    hint = f"; did you mean '{close[0]}'?" if close else ""
+                    yield f"{where}: '{item.pipeline}' matches no pipeline{hint}"
+        if whole and service.name not in claimed and not service.models:
+            yield f"services[{number}]: nothing belongs to '{service.name}', by a pattern or by a tag"
+
+
+async def _pipelines(configured: ConfiguredSource, client: Client) -> Pipelines:
     """Names and tags of the pipelines that there are; where only runs tell of them, those of a first poll."""
     common = configured.common
     source = discovery.create(common.kind, common.name, configured.options, common.url)
     poll = source.poll({}, time.time())
     answer: object = None
-    found: dict[str, tuple[str, ...]] = {}
+    found: Pipelines = {}
     try:
         while True:
             step = poll.send(answer)

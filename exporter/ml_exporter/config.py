@@ -29,6 +29,7 @@ from ml_exporter.settings import (
     ConfiguredSource,
     Defaults,
     SourceConfig,
+    Stack,
 )
 
 
@@ -100,6 +101,11 @@ def from_data(data: Any, environment: Mapping[str, str] = os.environ, folder: Pa
     schema.reject_unknown_keys(data, {f.name for f in dataclasses.fields(Config)} - {"hash"}, "")
     _unreserve(data)
     config = schema.parse(Config, {**data, "hash": digest})
+    stack = data.get("stack")
+    config = dataclasses.replace(
+        config,
+        stack=_reached(config, stack if isinstance(stack, Mapping) else {}),
+    )
     config = dataclasses.replace(
         config,
         sources=_sources(raw_sources, defaults, folder),
@@ -112,6 +118,18 @@ def from_data(data: Any, environment: Mapping[str, str] = os.environ, folder: Pa
     if bool(config.stack.exporter_username) != bool(config.stack.exporter_password_file):
         raise ConfigError("stack.exporter_password_file: goes together with exporter_username; one of them is missing")
     return config
+
+
+def _reached(config: Config, given: Mapping[str, Any]) -> Stack:
+    """Where the exporter is reached, if nothing else is said: where it listens."""
+    host, _, port = config.server.listen.rpartition(":")
+    address = f"{'127.0.0.1' if host in ('', '0.0.0.0', '[::]') else host}:{port}"  # noqa: S104 — compared, not bound
+    stack = config.stack
+    if "exporter_targets" not in given:
+        stack = dataclasses.replace(stack, exporter_targets=(address,))
+    if "exporter_url" not in given:
+        stack = dataclasses.replace(stack, exporter_url=f"http://{address}")
+    return stack
 
 
 def _refuse_plain_passwords(sources: Any) -> None:
@@ -183,11 +201,17 @@ def _source(data: Any, path: str, defaults: Defaults, folder: Path) -> Configure
     )
     options = schema.parse(options_type, {k: v for k, v in data.items() if k in option_names}, path)
     _check_credentials(common, discovery.auth_of(kind, options), path)
+    timeout = common.timeout or defaults.timeout
+    try:
+        discovery.validate(kind, options, timeout)
+        discovery.create(kind, common.name, options, common.url)
+    except ConfigError as error:
+        raise ConfigError(f"{path}.{error}") from error
     return ConfiguredSource(
         common=common,
         options=options,
         interval=common.interval or defaults.interval,
-        timeout=common.timeout or defaults.timeout,
+        timeout=timeout,
         series_limit=common.series_limit or defaults.series_limit,
     )
 
@@ -200,6 +224,8 @@ def _check_credentials(source: SourceConfig, auth: Auth, path: str) -> None:
         raise ConfigError(f"{path}.token_file: username is given too; allowed is a token or a user with a password")
     if (source.password or source.password_file) and not source.username:
         raise ConfigError(f"{path}.username: missing; a password needs a user")
+    if source.username and not ways and not auth.user_header:
+        raise ConfigError(f"{path}.password_file: missing; a user needs a password (or a token_file without a user)")
 
 
 def _check_services(config: Config) -> None:

@@ -1,6 +1,7 @@
 """A file in `sources/` is a kind: it has an `Options` dataclass and `create(name, options, url) -> Source`.
 
-It may have `auth(options) -> Auth`, where its backend takes credentials in a way of its own.
+It may have `auth(options) -> Auth`, where its backend takes credentials in a way of its own, and
+`validate(options, timeout)`, where options must go together.
 """
 
 from __future__ import annotations
@@ -36,6 +37,16 @@ def auth_of(kind: str, options: Any) -> Auth:
     given = getattr(_module(kind), "auth", None)
     auth: Auth = given(options) if given else Auth()
     return auth
+
+
+def validate(kind: str, options: Any, timeout: float) -> None:
+    """Check options that a type cannot, by the kind's `validate(options, timeout)`, if it has one.
+
+    `timeout`: seconds for one request. Raises `ConfigError` that begins with the option's name.
+    """
+    check = getattr(_module(kind), "validate", None)
+    if check:
+        check(options, timeout)
 
 
 def create(kind: str, name: str, options: Any, url: str) -> Source:

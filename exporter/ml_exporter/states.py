@@ -200,9 +200,13 @@ class PipelineState:
         starts = (run.ended_at if run.started_at is None else run.started_at for run in self.successes)
         # A clock that is days ahead must not meet what is due tomorrow.
         began = max((start for start in starts if start <= now + CLOCK_AHEAD), default=0.0)
-        if self.last_due is None or began >= self.last_due - CLOCK_GRACE:
+        grace = CLOCK_GRACE
+        if self.last_due is not None and self.next_due is not None and self.next_due > self.last_due:
+            # What is due every minute must not be met by the run of the minute before.
+            grace = min(grace, (self.next_due - self.last_due) / 2)
+        if self.last_due is None or began >= self.last_due - grace:
             self.unmet_due = None
-        elif self.unmet_due is None or began >= self.unmet_due - CLOCK_GRACE:
+        elif self.unmet_due is None or began >= self.unmet_due - grace:
             self.unmet_due = self.last_due
 
     def heard_of(self) -> float:

@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 import pytest
@@ -16,7 +16,7 @@ from tests.support.recorded import Recorded, Watched, fixture
 from ml_exporter import discovery
 from ml_exporter.ports import Call, Reply
 
-INTERVAL, TIMEOUT, WATCHED_FOR = 1.0, 0.6, 5.0
+INTERVAL, TIMEOUT, WATCHED_FOR = 1.0, 1.2, 5.0
 """Seconds."""
 
 
@@ -51,7 +51,8 @@ def opened() -> Iterator[ExitStack]:
 def watched(kind: str, url: str, folder: Path, opened: ExitStack, **settings: str) -> Counted:
     folder.mkdir()
     data = fixture(kind)
-    options = {**data.get("options", {}), "interval": f"{INTERVAL:g}s", **settings}
+    watch = {"watch": "1s"} if "watch" in {field.name for field in fields(discovery.options_of(kind))} else {}
+    options = {**data.get("options", {}), **watch, "interval": f"{INTERVAL:g}s", **settings}
     return Counted(opened.enter_context(Watched(kind, url, folder, data["now"], options)))
 
 

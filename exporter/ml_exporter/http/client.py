@@ -168,7 +168,7 @@ class Client:
         if answer.status not in call.accept:
             where = f"login at {call.path}"
             said = self._credentials.mask(decoding.text_of(answer.body))
-            error = refusal(answer.status, answer.headers, said, self._clock())
+            error = refusal(answer.status, answer.headers, said, self._clock(), self._credentials.advice)
             raise type(error)(f"{where}: {error}", error.reason, retry_after=error.retry_after)
         self._credentials.logged_in(answer.status, answer.body)
         return True
@@ -234,7 +234,7 @@ class Client:
     async def _reply(self, call: Call, answer: _Answer) -> Reply:
         if answer.status not in call.accept:
             said = self._credentials.mask(decoding.text_of(answer.body))
-            raise refusal(answer.status, answer.headers, said, self._clock())
+            raise refusal(answer.status, answer.headers, said, self._clock(), self._credentials.advice)
         if answer.status != 200:
             return Reply(answer.status, answer.headers, answer.body)
         kind, content_type = call.reply, answer.headers.get("Content-Type", "")

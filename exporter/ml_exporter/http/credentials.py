@@ -91,6 +91,13 @@ class Credentials:
     def _secret_given(self) -> bool:
         return self._file is not None or self._password is not None
 
+    @property
+    def advice(self) -> str:
+        """What to look at when they are refused."""
+        if not self._secret_given():
+            return "no credentials are configured: set token_file, or username and password_file"
+        return "check token_file, and what its owner may read" if self._bearer else "check username and password_file"
+
     def headers(self, *, again: bool = False) -> Mapping[str, str]:
         """The headers to send, none without credentials; `again` reads the file even if it looks unchanged."""
         if self._login:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import ssl
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
@@ -17,14 +18,17 @@ LONGEST_REQUEST_TO_WAIT = 86_400.0
 _CA_HINT = "; if its certificate is signed by your own authority, set ca_file"
 
 
-def refusal(status: int, headers: Mapping[str, str], said: str, now: float) -> SourceError:
-    """The error for a status that is no answer; `said` is the beginning of the body, without secrets."""
-    quote = f": {printable(said)}" if said.strip() else ""
+def refusal(status: int, headers: Mapping[str, str], said: str, now: float, advice: str = "") -> SourceError:
+    """The error for a status that is no answer; `said` is the beginning of the body, without secrets.
+
+    `advice`: what to look at if it is about credentials.
+    """
+    quote = f": {_in_short(said)}" if said.strip() else ""
     if 300 <= status < 400:
         target = printable(_without_query(headers.get("Location", "nowhere")))
         return Rejected(f"status {status}, a redirect to {target}; redirects are not followed", Reason.REDIRECT)
     if status in (401, 403):
-        return Rejected(f"status {status}, not authorised{quote}", Reason.AUTH)
+        return Rejected(f"status {status}, not authorised{quote}{f'; {advice}' if advice else ''}", Reason.AUTH)
     reason = Reason.RATE_LIMITED if status == 429 else Reason.SERVER_ERROR if status >= 500 else Reason.REJECTED
     hint = "; is this the right address, and the kind of server that is configured?" if status == 404 else ""
     return Rejected(f"status {status}{quote}{hint}", reason, retry_after=retry_after(headers.get("Retry-After"), now))
@@ -65,6 +69,14 @@ def retry_after(value: str | None, now: float) -> float | None:
         return min(max(0.0, parsedate_to_datetime(text).timestamp() - now), LONGEST_REQUEST_TO_WAIT)
     except (ValueError, OverflowError):
         return None
+
+
+def _in_short(said: str) -> str:
+    """What a body says; of a page for people only its title."""
+    if not said.lstrip().lower().startswith(("<!doctype html", "<html")):
+        return printable(said)
+    title = re.search(r"<title[^>]*>([^<]*)", said, re.IGNORECASE)
+    return f"an HTML page, '{printable(title[1], 80)}'" if title else "an HTML page"
 
 
 def _without_query(location: str) -> str:

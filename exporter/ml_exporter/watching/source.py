@@ -7,11 +7,12 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any, ClassVar, Generic, TypeVar
+from zoneinfo import ZoneInfo
 
 import msgspec
 from msgspec import Struct
 
-from ml_exporter.errors import Malformed
+from ml_exporter.errors import ConfigError, Malformed
 from ml_exporter.model import Batch, Cursor, Pipeline, Sample
 from ml_exporter.ports import Call, Poll
 from ml_exporter.reading import Cadence, SchedulerOptions, instant
@@ -29,6 +30,18 @@ OLDEST = (1, 20)
 HEARTBEAT_EVERY = 300.0
 OPTIONAL = frozenset({200, 403, 404})
 """What only some credentials may read is left out for the others."""
+
+
+def validate(options: ClusterOptions, timeout: float) -> None:
+    """Raises `ConfigError` for a watch that outlasts a request, and for a time zone that is not known here."""
+    if options.watch >= timeout:
+        raise ConfigError(f"watch: found {options.watch:g}s; allowed is less than the source's timeout, {timeout:g}s")
+    try:
+        ZoneInfo(options.time_zone)
+    except (ValueError, OSError, KeyError):
+        raise ConfigError(
+            f"time_zone: found {options.time_zone!r}; allowed is a name of the IANA, such as Europe/Berlin or UTC"
+        ) from None
 
 
 class _Version(Struct, frozen=True):

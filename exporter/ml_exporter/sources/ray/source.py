@@ -44,7 +44,7 @@ def create(name: str, options: Options, url: str) -> Source:
     try:
         suffix = re.compile(options.suffix)
     except re.error as error:
-        raise ConfigError(f"source {name}: suffix: {options.suffix[:80]!r} is no regular expression: {error}") from None
+        raise ConfigError(f"suffix: found {options.suffix[:80]!r}; allowed is a regular expression ({error})") from None
     return RaySource(name, options, url, suffix)
 
 
