@@ -256,6 +256,7 @@ def test_scrapes_and_reloads_go_where_the_exporter_listens_unless_the_stack_says
             r"sources\[0\].watch: found 20s; allowed is less than .* 10s",
         ),
         ({"kind": "argo", "time_zone": "Berlin"}, r"sources\[0\].time_zone: found 'Berlin'; .* Europe/Berlin"),
+        ({"kind": "kubeflow", "time_zone": "Berlin"}, r"sources\[0\].time_zone: found 'Berlin'; .* Europe/Berlin"),
         ({"kind": "slurm", "strip": ["["]}, r"sources\[0\].strip\[0\]: found '\['; allowed is a regular expression"),
         ({"kind": "ray", "suffix": "("}, r"sources\[0\].suffix: found '\('; allowed is a regular expression"),
         ({"kind": "airflow", "username": "viewer"}, r"sources\[0\].password_file: missing; a user needs a password"),

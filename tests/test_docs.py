@@ -119,6 +119,13 @@ def test_the_page_of_a_kind_has_its_options_and_their_defaults(kind: str) -> Non
             assert shown[name] == ("above" if getattr(options(), name) else "none"), f"{name}: {shown[name]}"
 
 
+@pytest.mark.parametrize("kind", discovery.kinds())
+def test_every_page_of_a_kind_shows_a_source_that_is_valid(kind: str) -> None:
+    blocks = re.findall(r"```yaml\n(.*?)```", (ROOT / f"docs/sources/{kind}.md").read_text(), re.DOTALL)
+    shown = next(text for text in blocks if text.startswith("sources:"))
+    assert [source.common.kind for source in from_data(yaml.safe_load(shown)).sources] == [kind]
+
+
 def test_options_of_every_scheduler_are_on_the_page() -> None:
     shown = options_on("docs/sources.md")
     assert shown.keys() == {field.name for field in dataclasses.fields(SchedulerOptions)}
@@ -135,7 +142,8 @@ def test_every_kind_is_on_the_page_of_sources_and_in_the_configuration() -> None
 
 def test_every_link_between_pages_leads_somewhere() -> None:
     broken = []
-    for page in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]:
+    folders = ("docs", "docs/sources", "alerts/runbooks")
+    for page in [ROOT / "README.md", *(page for folder in folders for page in (ROOT / folder).glob("*.md"))]:
         for target in re.findall(r"\]\(([^)#]+?)(?:#[^)]*)?\)", page.read_text()):
             if "://" not in target and not (page.parent / target).exists():
                 broken.append(f"{page.name}: {target}")

@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo
 
 from cronsim import CronSim, CronSimError
 
+from ml_exporter.errors import ConfigError
 from ml_exporter.model import Schedule
 from ml_exporter.reading import epoch
 from ml_exporter.schema import seconds
@@ -33,6 +34,15 @@ MAX_EXPRESSION = 500
 
 class UnreadableTimetable(ValueError):  # noqa: N818 — reads as what happened
     """An expression or a zone that cannot be evaluated here; the text says which."""
+
+
+def check_zone(option: str, name: str) -> None:
+    """Raises `ConfigError` for an option whose time zone is not known here."""
+    try:
+        ZoneInfo(name)
+    except (ValueError, OSError, KeyError):
+        allowed = "allowed is a name of the IANA, such as Europe/Berlin or UTC"
+        raise ConfigError(f"{option}: found {name[:60]!r}; {allowed}") from None
 
 
 @dataclass(slots=True)

@@ -77,7 +77,7 @@ def test_nothing_was_due_before_the_recurring_run_was_created() -> None:
 
 
 def test_cron_is_read_in_the_time_zone_of_the_controller() -> None:
-    found = schedule(cron("0 0 2 * * *"), timezone="Europe/Berlin")
+    found = schedule(cron("0 0 2 * * *"), time_zone="Europe/Berlin")
     assert found == Schedule(moment("2026-11-21 01:00"), moment("2026-11-20 01:00"))
 
 

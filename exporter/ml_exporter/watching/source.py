@@ -7,7 +7,6 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any, ClassVar, Generic, TypeVar
-from zoneinfo import ZoneInfo
 
 import msgspec
 from msgspec import Struct
@@ -17,6 +16,7 @@ from ml_exporter.model import Batch, Cursor, Pipeline, Sample
 from ml_exporter.ports import Call, Poll
 from ml_exporter.reading import Cadence, SchedulerOptions, instant
 from ml_exporter.schema import Between, Duration
+from ml_exporter.timetable import check_zone
 from ml_exporter.watching.collection import Collection, Steps
 from ml_exporter.watching.follower import Follower, Told, waiting
 from ml_exporter.watching.roster import Entry, Roster
@@ -36,12 +36,7 @@ def validate(options: ClusterOptions, timeout: float) -> None:
     """Raises `ConfigError` for a watch that outlasts a request, and for a time zone that is not known here."""
     if options.watch >= timeout:
         raise ConfigError(f"watch: found {options.watch:g}s; allowed is less than the source's timeout, {timeout:g}s")
-    try:
-        ZoneInfo(options.time_zone)
-    except (ValueError, OSError, KeyError):
-        raise ConfigError(
-            f"time_zone: found {options.time_zone!r}; allowed is a name of the IANA, such as Europe/Berlin or UTC"
-        ) from None
+    check_zone("time_zone", options.time_zone)
 
 
 class _Version(Struct, frozen=True):

@@ -1,5 +1,5 @@
 """Kubeflow Pipelines as a source. Start with source.py."""
 
-from ml_exporter.sources.kubeflow.source import Options, create
+from ml_exporter.sources.kubeflow.source import Options, create, validate
 
-__all__ = ["Options", "create"]
+__all__ = ["Options", "create", "validate"]

@@ -20,7 +20,7 @@ class Settings(Protocol):
     @property
     def service_key(self) -> str: ...
     @property
-    def timezone(self) -> str: ...
+    def time_zone(self) -> str: ...
     def wants(self, name: str) -> bool: ...
 
 
@@ -30,7 +30,7 @@ class Roster:
     def __init__(self, source: str, namespace: str, options: Settings, cadence: Cadence) -> None:
         self.source, self.namespace, self.options, self.cadence = source, namespace, options, cadence
         self.names = Names(namespace, options.page_size, options.service_key)
-        self.timetables = Timetables(options.timezone)
+        self.timetables = Timetables(options.time_zone)
         self.unreadable = 0
         self._known: dict[str, tuple[RecurringRun, Known]] = {}
         self._named: dict[str, list[tuple[RecurringRun, Known]]] = {}

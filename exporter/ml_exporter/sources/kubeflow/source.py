@@ -20,6 +20,7 @@ from ml_exporter.sources.kubeflow.api import one_of as is_one_of
 from ml_exporter.sources.kubeflow.api import since as is_since
 from ml_exporter.sources.kubeflow.roster import Roster
 from ml_exporter.sources.kubeflow.runs import ACTIVE, is_readable, to_run, when
+from ml_exporter.timetable import check_zone
 
 OVERLAP = 300.0
 """Seconds that are read again: an end is written when it is reported."""
@@ -38,11 +39,16 @@ class Options(SchedulerOptions):
     """Whose runs are read, where the server has several users. Each has its turn, one in a poll."""
     longest_run: Annotated[float, Duration("1h", "366d")] = 14 * 86400.0
     """A run that was created earlier is not found by the listings any more, only by its id."""
-    timezone: str = "UTC"
+    time_zone: str = "UTC"
     """In which the controller reads cron expressions: its CRON_SCHEDULE_TIMEZONE."""
     service_key: str = "service"
     """The key of a pipeline's tag that names its service."""
     page_size: Annotated[int, Between(1, PAGE)] = PAGE
+
+
+def validate(options: Options, timeout: float) -> None:
+    """Raises `ConfigError` for a time zone that is not known here."""
+    check_zone("time_zone", options.time_zone)
 
 
 def create(name: str, options: Options, url: str) -> Source:
