@@ -165,7 +165,7 @@ def test_the_metadata_names_the_pipeline_under_a_key_of_choice() -> None:
 
 
 def test_a_suffix_that_is_no_regular_expression_is_named() -> None:
-    with pytest.raises(ConfigError, match=r"source cluster: suffix: '\(' is no regular expression"):
+    with pytest.raises(ConfigError, match=r"suffix: found '\('; allowed is a regular expression"):
         source(suffix="(")
 
 
