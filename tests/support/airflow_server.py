@@ -94,7 +94,12 @@ class AirflowServer:
 
     def mark(self, dag_id: str, run_id: str, state: str) -> None:
         """What Airflow has in place of cancelling: a person says how the run ended."""
-        self.send("PATCH", f"/dags/{dag_id}/dagRuns/{run_id}", {"state": state})
+        for _ in range(5):
+            self.send("PATCH", f"/dags/{dag_id}/dagRuns/{run_id}", {"state": state})
+            time.sleep(2)  # a scheduler that has the run in hand may write over it
+            if self.run(dag_id, run_id)["state"] == state:
+                return
+        raise AssertionError(f"{run_id} of {dag_id} does not stay {state}")
 
     def clear(self, dag_id: str, run_id: str) -> None:
         """Have a run that ended do everything again."""
