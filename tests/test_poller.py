@@ -300,6 +300,23 @@ def test_a_failing_source_is_asked_less_and_less_often_and_a_catching_up_one_at_
     assert it.poller.pause(asked) > 500
 
 
+def test_what_a_first_poll_committed_before_it_failed_is_shown_by_the_next_process(house: Callable[..., House]) -> None:
+    def half(cursor: Cursor, now: float) -> Poll:
+        yield Batch({"at": now}, (failed("a"),), (info("train"),), caught_up=True)
+        raise Unreachable("gone")
+
+    def nothing_new(cursor: Cursor, now: float) -> Poll:
+        yield Batch({}, caught_up=True)
+
+    it = house(half)
+    assert it.poll() is not None
+    assert FAILED not in it.series()
+    it = house(nothing_new)
+    assert FAILED not in it.series()
+    assert it.poll() is None
+    assert it.series()[FAILED] == 1
+
+
 # What schedulers tell beside runs
 
 

@@ -96,9 +96,10 @@ class Poller:
         self.exposition.remove(self.name)
         self.cursor, self.ledger = self.store.load(self.name)
         self._born = dict.fromkeys(self.ledger.unannounced(), self.clock())
+        # What a first poll committed before it failed is shown with the first one that succeeds, changed or not.
+        self._dirty = {("pipeline", name) for name in self.ledger.pipelines}
+        self._dirty |= {("model", name) for name in self.ledger.models}
         if self.ledger.source.last_success_at is not None:
-            self._dirty = {("pipeline", name) for name in self.ledger.pipelines}
-            self._dirty |= {("model", name) for name in self.ledger.models}
             self._show()
         self._show_health()
         self.exposition.publish()

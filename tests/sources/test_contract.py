@@ -186,7 +186,7 @@ def test_half_an_answer_is_a_failure(kind: str, how: Callable[[Answer], Answer],
         well(watched, backend)
         asked = [exchange for exchange in backend.exchanges if exchange in backend.served]
         for number, exchange in enumerate(asked):
-            if exchange.get("status", 200) != 200 or "optional" in exchange:
+            if exchange.get("status", 200) != 200:
                 continue
             backend.served.clear()
             backend.spoil = lambda served, answer, bad=exchange: how(answer) if served is bad else answer
@@ -196,6 +196,36 @@ def test_half_an_answer_is_a_failure(kind: str, how: Callable[[Answer], Answer],
             assert watched.series(*TELLING) == before, f"reply {number}, {exchange['path']}: series came or went"
             assert (error is None) == (exchange not in backend.served), f"reply {number}, {exchange['path']}: {error}"
         assert any(exchange in backend.served for exchange in asked)
+
+
+@every_kind
+@pytest.mark.parametrize("how", [broken_off, cut, server_error], ids=["broken off", "cut in half", "500"])
+def test_half_a_page_set_of_the_first_reading_shows_no_half_and_loses_nothing(
+    kind: str, how: Callable[[Answer], Answer], watching: Watching, tmp_path: Path
+) -> None:
+    """As above, with a source that knows nothing yet: then every page of its history is asked for."""
+    data = fixture(kind)
+    with backend_of(kind) as backend:
+        watched = watching(kind, backend)
+        assert watched.poll() is None
+        asked = [exchange for exchange in backend.exchanges if exchange in backend.served]
+        whole = well(watched, backend)
+        pages = [exchange for exchange in asked if exchange.get("page", 1) > 1]
+        assert pages or data.get("unpaged"), "the pages of the fixture were never asked for"
+        for number, exchange in enumerate(asked):
+            if exchange.get("status", 200) != 200:
+                continue
+            (tmp_path / str(number)).mkdir()
+            backend.spoil = lambda served, answer, bad=exchange: how(answer) if served is bad else answer
+            with Watched(kind, backend.url, tmp_path / str(number), data["now"], data.get("options", {})) as fresh:
+                error = fresh.poll()
+                assert error is not None, f"reply {number}, {exchange['path']}: half of it was taken for all"
+                assert fresh.series(*TELLING) == {}, f"reply {number}, {exchange['path']}: half was shown"
+                backend.spoil = lambda served, answer: answer
+                fresh.restart()
+                again = well(fresh, backend)
+            counted = {name: value for name, value in whole.items() if "first_seen" not in name}
+            assert {name: value for name, value in again.items() if "first_seen" not in name} == counted
 
 
 @every_kind

@@ -23,7 +23,8 @@ def connector(unix_socket: str | None, context: ssl.SSLContext | bool) -> aiohtt
         if unix_socket
         else aiohttp.TCPConnector(limit=CONNECTIONS, ssl=context)
     )
-    made._factory = functools.partial(_OneAnswer, loop=asyncio.get_running_loop())  # type: ignore[assignment]
+    factory = functools.partial(_OneAnswer, loop=asyncio.get_running_loop())
+    made._factory = factory  # type: ignore[assignment]  # aiohttp has no public place for it
     return made
 
 

@@ -40,10 +40,6 @@ class Health(Answer, frozen=True):
     multi_user: bool = False
 
 
-class Reference(Struct, frozen=True):
-    pipeline_id: Any = None
-
-
 class RunRecord(Struct, frozen=True):
     """Times are ISO texts, 1970 for none. A field may be anything: one bad run must not hide the others."""
 

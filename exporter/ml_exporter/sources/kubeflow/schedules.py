@@ -56,8 +56,8 @@ def _interval(rule: dict[str, Any], anchor: float) -> Timetable:
     """64-bit numbers are texts in JSON."""
     seconds = rule.get("interval_second")
     try:
-        return Interval(float(seconds), anchor)  # type: ignore[arg-type]  # that is what is tried
-    except (TypeError, ValueError, OverflowError):
+        return Interval(float(str(seconds)), anchor)
+    except ValueError:
         raise UnreadableTimetable(f"an interval of {str(seconds)[:40]!r} s") from None
 
 

@@ -108,11 +108,6 @@ class RunPage(Answer, frozen=True):
         return self.runs
 
 
-class ApiError(Struct, frozen=True):
-    error_code: str = ""
-    message: str = ""
-
-
 class Alias(Struct, frozen=True):
     alias: str
     version: str | int

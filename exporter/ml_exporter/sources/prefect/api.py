@@ -63,7 +63,7 @@ class Api:
     def page(self, what: str, kind: type[Item], body: Mapping[str, Any], offset: int = 0) -> Steps[list[Item]]:
         """One page of `/what/filter`."""
         paged = {**body, "limit": self.page_size, **({"offset": offset} if offset else {})}
-        items: list[Item] = yield from self.ask("POST", f"/{what}/filter", list[kind], paged)  # type: ignore[valid-type]
+        items: list[Item] = yield from self.ask("POST", f"/{what}/filter", list[kind], paged)  # type: ignore[valid-type]  # a list of whatever kind is asked for, made at run time
         return items
 
     def all(self, what: str, kind: type[Item], body: Mapping[str, Any]) -> Steps[dict[str, Item]]:
