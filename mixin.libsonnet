@@ -1,4 +1,5 @@
 (import 'alerts/config.libsonnet') +
 (import 'alerts/alerts.libsonnet') +
 (import 'alerts/rules.libsonnet') +
+(import 'alerts/servers.libsonnet') +
 (import 'dashboards/dashboards.libsonnet')

@@ -13,15 +13,16 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("errors",),
     ("model",),
     ("catalog",),
-    ("ports", "states", "schema"),
-    ("model_states", "reading"),
+    ("ports", "states", "schema", "decoding"),
+    ("model_states", "endpoint_states", "expectations", "reading"),
     ("ledger", "samples", "settings"),
     ("timetable",),
     ("watching",),
-    ("sources", "reference"),
+    ("sources", "probes", "reference"),
     ("http", "exposition", "discovery", "store", "publish"),
+    ("endpoint_config",),
     ("config", "logs"),
-    ("poller", "web", "render"),
+    ("poller", "prober", "web", "render"),
     ("app", "apply"),
     ("check",),
     ("__main__",),
@@ -87,10 +88,10 @@ def test_only_the_exposition_imports_prometheus_client() -> None:
     assert users == {"exposition"}
 
 
-def test_sources_do_no_io() -> None:
+def test_sources_and_probes_do_no_io() -> None:
     forbidden = {"aiohttp", "requests", "socket", "sqlite3", "urllib.request", "http.client", "asyncio"}
     for module, path in modules().items():
-        if part(module) in ("sources", "ledger", "states", "samples", "model"):
+        if part(module) in ("sources", "probes", "ledger", "states", "endpoint_states", "samples", "model"):
             tree = ast.parse(path.read_text())
             used = {a.name for n in ast.walk(tree) if isinstance(n, ast.Import) for a in n.names}
             used |= {n.module or "" for n in ast.walk(tree) if isinstance(n, ast.ImportFrom)}

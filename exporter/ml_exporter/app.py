@@ -1,4 +1,4 @@
-"""Composition: configuration + state + one poller per source + the web surface. Open this first."""
+"""Composition: configuration + state + one poller per source + the prober + the web surface. Open this first."""
 
 from __future__ import annotations
 
@@ -16,8 +16,10 @@ from ml_exporter import __version__, discovery
 from ml_exporter.errors import ConfigError, MlExporterError
 from ml_exporter.exposition import Exposition, render_group
 from ml_exporter.http import Client, HttpSettings
+from ml_exporter.http.resolver import Resolver
 from ml_exporter.model import Pipeline, Sample
 from ml_exporter.poller import Health, Poller
+from ml_exporter.prober import Prober
 from ml_exporter.settings import Config, ConfiguredSource
 from ml_exporter.store import Store
 from ml_exporter.web.app import application
@@ -46,6 +48,8 @@ class App:
         self.exposition = Exposition()
         self.store = Store(Path(self.config.state))
         self.version = __version__
+        self.resolver = Resolver()
+        self.prober = Prober(self.exposition, self.resolver, clock)
         self._running: dict[str, Running] = {}
         self._reloading = asyncio.Lock()
         self._hang_ups: set[asyncio.Task[str | None]] = set()
@@ -72,6 +76,7 @@ class App:
             # State first: a scrape that came before it would show Prometheus that every series has gone.
             for name, client in self._clients(self.config).items():
                 await self._start(name, client, self.config)
+            await self.prober.apply(self.config, self.prober.clients(self.config))
             self._server = server = await serve(
                 application(self), self.config.server.listen, load_web_config(Path(web_config)) if web_config else None
             )
@@ -82,8 +87,10 @@ class App:
         finally:
             self._ready = False
             await self._stop(*self._running)
+            await self.prober.close()
             if server:
                 await server.stop()
+            self.resolver.shut_down()
             self.store.close()
 
     def _clients(self, config: Config) -> dict[str, Client]:
@@ -129,7 +136,7 @@ class App:
             try:
                 config = await asyncio.to_thread(self.load)
                 self._check_fixed(config)
-                clients = self._clients(config)
+                clients, probing = self._clients(config), self.prober.clients(config)
                 await self._server.reload()
             except MlExporterError as error:
                 self._accepted = False
@@ -137,6 +144,7 @@ class App:
                 log.error("reload refused, the old configuration keeps running", extra={"error": str(error)})
                 return str(error)
             await self._replace(config, clients)
+            await self.prober.apply(config, probing)
             self._accepted, self._accepted_at = True, self.clock()
             self._show_own()
             log.info("configuration reloaded", extra={"hash": config.hash})

@@ -7,7 +7,7 @@ from enum import IntEnum
 from typing import Literal
 
 from ml_exporter.errors import Reason
-from ml_exporter.model import ACTIVE, TERMINAL
+from ml_exporter.model import ACTIVE, TERMINAL, Check, Outcome
 
 Type = Literal["gauge", "counter", "histogram"]
 
@@ -16,6 +16,9 @@ RUN_QUEUE_BUCKETS = (1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3600.0, 10800.0, 43200.
 POLL_DURATION_BUCKETS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 
 
+PROBE_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+"""Of probes, unless `probes.buckets` says otherwise."""
+LATENESS_BUCKETS = (0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 30.0)
 CAPACITY_STATES = ("used", "free", "unavailable")
 
 
@@ -50,6 +53,8 @@ _TASK = (*_PIPELINE, "task")
 _MODEL = ("source", "ml_service", "model")
 _VERSION = (*_MODEL, "version")
 _SOURCE = ("source",)
+_ENDPOINT = ("ml_service", "ml_endpoint")
+_SERVED = (*_ENDPOINT, "model", "version")
 
 _T = Shed.TRAINING_METRICS
 
@@ -251,6 +256,79 @@ FAMILIES: tuple[Family, ...] = (
         (*_SOURCE, "location"),
         "Definitions that the scheduler could not load, by where they come from; what they define does not run.",
     ),
+    # Endpoints
+    _gauge("ml_endpoint_info", (*_ENDPOINT, "protocol", "server"), "1 for every configured endpoint."),
+    _gauge(
+        "ml_endpoint_up",
+        (*_SERVED, "check"),
+        "1 if the last probe's check (live, ready, predict) went well, 0 if it did not or could not be made.",
+    ),
+    _counter(
+        "ml_endpoint_probes_total",
+        (*_SERVED, "outcome"),
+        "Probes by outcome: that of the canary prediction, or where there is none of the first check that failed. "
+        "bad_prediction: it answers, and the answer is wrong.",
+    ),
+    _histogram(
+        "ml_endpoint_probe_duration_seconds",
+        _SERVED,
+        "Duration of the last check (the canary prediction, where there is one) of probes that ended well, from "
+        "sending to the last byte. The denominator of an objective is all probes.",
+        PROBE_BUCKETS,
+        Shed.HISTOGRAMS,
+    ),
+    _histogram(
+        "ml_endpoint_time_to_first_token_seconds",
+        _SERVED,
+        "From sending a canary to the first token of its streamed answer.",
+        PROBE_BUCKETS,
+        Shed.HISTOGRAMS,
+    ),
+    _histogram(
+        "ml_endpoint_inter_token_seconds",
+        _SERVED,
+        "From one token (or chunk of them) of a streamed answer to the next.",
+        PROBE_BUCKETS,
+        Shed.HISTOGRAMS,
+    ),
+    _counter("ml_endpoint_output_tokens_total", _SERVED, "Tokens that were generated for canaries."),
+    _gauge(
+        "ml_endpoint_last_probe_timestamp_seconds",
+        (*_ENDPOINT, "model"),
+        "When the last probe ended, however it ended; the other series of the model are as old as this.",
+    ),
+    _gauge("ml_endpoint_interval_seconds", _ENDPOINT, "Configured time between probes."),
+    _gauge(
+        "ml_endpoint_latency_limit_seconds",
+        _ENDPOINT,
+        "Configured limit of latency, where there is one.",
+    ),
+    _gauge(
+        "ml_endpoint_tls_not_after_timestamp_seconds",
+        _ENDPOINT,
+        "When the certificate that the endpoint showed last stops being valid.",
+    ),
+    _gauge(
+        "ml_endpoint_serves_info",
+        ("source", *_SERVED),
+        "1 for the version that an endpoint with a registered_model was last seen to serve; source and model are those "
+        "of the registry.",
+    ),
+    _gauge("ml_endpoint_index_up", _ENDPOINT, "1 if the server's index of models could be read."),
+    _gauge("ml_endpoint_index_models", _ENDPOINT, "Models in the server's index that are wanted, probed or not."),
+    _histogram(
+        "ml_prober_lateness_seconds",
+        (),
+        "How late probes began, measured against their interval.",
+        LATENESS_BUCKETS,
+    ),
+    _counter("ml_prober_spans_dropped_total", (), "Spans of probes that could not be exported."),
+    # Costs
+    _gauge(
+        "ml_cost_per_hour",
+        (*_ENDPOINT, "currency"),
+        "What an endpoint costs per hour, from the configuration.",
+    ),
     # Sources
     _gauge("ml_source_info", (*_SOURCE, "kind"), "1 for every configured source."),
     _gauge("ml_source_up", _SOURCE, "1 if the last poll succeeded, 0 if it failed or none has ended yet."),
@@ -299,6 +377,8 @@ BY_NAME: dict[str, Family] = {family.name: family for family in FAMILIES}
 
 LABEL_VALUES: dict[str, tuple[str, ...]] = {
     "outcome": ("ok", "failed"),
+    "check": tuple(str(check) for check in Check),
+    "probe_outcome": tuple(str(outcome) for outcome in Outcome),
     "reason": ("none", *(str(reason) for reason in Reason)),
     "capacity_state": CAPACITY_STATES,
     "active_state": tuple(str(state) for state in ACTIVE),

@@ -75,6 +75,8 @@ def unclaimed(config: Config, found: Mapping[str, Pipelines]) -> Iterator[str]:
     for number, service in enumerate(config.services):
         for stage, items in service.stages.items():
             for index, item in enumerate(items):
+                if item.pipeline is None:
+                    continue
                 asked = any(fnmatch.fnmatchcase(source, item.pipeline.partition("/")[0]) for source in found)
                 if asked and not fnmatch.filter(everything, item.pipeline):
                     where = f"services[{number}].stages.{stage}[{index}].pipeline"

@@ -17,7 +17,7 @@ from typing import Any
 
 import yaml
 
-from ml_exporter import discovery, schema
+from ml_exporter import discovery, endpoint_config, schema
 from ml_exporter.errors import ConfigError
 from ml_exporter.ports import Auth
 from ml_exporter.settings import (
@@ -30,6 +30,7 @@ from ml_exporter.settings import (
     Defaults,
     SourceConfig,
     Stack,
+    StageItem,
 )
 
 
@@ -53,7 +54,8 @@ def load(path: Path, environment: Mapping[str, str] = os.environ) -> Config:
 
 def warnings(config: Config) -> list[str]:
     """What is allowed and probably not meant."""
-    found = [] if config.sources else ["sources: none, so there is nothing to watch"]
+    watched = config.sources or config.endpoints or config.probes.allow
+    found = [] if watched else ["sources and endpoints: none, so there is nothing to watch"]
     for severity in ("page", "ticket", "info", "watchdog"):
         route = getattr(config.alerting, severity)
         if not any(getattr(route, kind) for kind in RECEIVERS):
@@ -94,9 +96,10 @@ def from_data(data: Any, environment: Mapping[str, str] = os.environ, folder: Pa
         raise ConfigError(f"found {type(data).__name__}; allowed is a mapping with sources, services, …")
     data = dict(data or {})
     digest = hashlib.sha256(json.dumps(data, sort_keys=True, default=str).encode()).hexdigest()[:12]
-    _refuse_plain_passwords(data.get("sources"))
+    for section in ("sources", "endpoints"):
+        _refuse_plain_passwords(data.get(section), section)
     data = _expand(data, environment, "")
-    raw_sources = data.pop("sources", None)
+    raw = {section: data.pop(section, None) for section in ("sources", "endpoints", "probes")}
     defaults = schema.parse(Defaults, data.get("defaults"), "defaults")
     schema.reject_unknown_keys(data, {f.name for f in dataclasses.fields(Config)} - {"hash"}, "")
     _unreserve(data)
@@ -108,7 +111,10 @@ def from_data(data: Any, environment: Mapping[str, str] = os.environ, folder: Pa
     )
     config = dataclasses.replace(
         config,
-        sources=_sources(raw_sources, defaults, folder),
+        sources=_sources(raw["sources"], defaults, folder),
+        endpoints=endpoint_config.endpoints(raw["endpoints"], defaults, folder),
+        probes=endpoint_config.probes(raw["probes"], defaults, folder),
+        tracing=_relative(config.tracing, folder, "ca_file"),
         state=str(folder / config.state),
         server=_relative(config.server, folder, "web_config"),
         stack=_relative(config.stack, folder, "output"),
@@ -132,12 +138,12 @@ def _reached(config: Config, given: Mapping[str, Any]) -> Stack:
     return stack
 
 
-def _refuse_plain_passwords(sources: Any) -> None:
-    for index, source in enumerate(sources if isinstance(sources, list) else ()):
+def _refuse_plain_passwords(items: Any, section: str) -> None:
+    for index, source in enumerate(items if isinstance(items, list) else ()):
         password = source.get("password") if isinstance(source, Mapping) else None
         if isinstance(password, str) and not re.search(r"\$\{\w+\}", password):
             raise ConfigError(
-                f"sources[{index}].password: a plain password has no place in a file that people share; "
+                f"{section}[{index}].password: a plain password has no place in a file that people share; "
                 "allowed is ${NAME} from the environment, or password_file"
             )
 
@@ -241,7 +247,25 @@ def _check_services(config: Config) -> None:
         schema.reject_unknown_keys(service.stages, STAGES, f"{path}.stages")
         for stage, items in service.stages.items():
             for number, item in enumerate(items):
-                _check_pattern(item.pipeline, config, f"{path}.stages.{stage}[{number}].pipeline")
+                _check_item(item, config, f"{path}.stages.{stage}[{number}]")
+
+
+def _check_item(item: StageItem, config: Config, path: str) -> None:
+    if (item.pipeline is None) == (item.endpoint is None):
+        raise ConfigError(f"{path}: allowed is one of pipeline and endpoint")
+    if item.pipeline is not None:
+        _check_pattern(item.pipeline, config, f"{path}.pipeline")
+        return
+    for key in ("every", "cost_per_hour"):
+        if getattr(item, key) is not None:
+            hint = "; endpoints have it in endpoints:" if key == "cost_per_hour" else ""
+            raise ConfigError(f"{path}.{key}: allowed only beside pipeline{hint}")
+    names = [endpoint.common.name for endpoint in config.endpoints]
+    if names and not fnmatch.filter(names, item.endpoint or ""):
+        raise ConfigError(
+            f"{path}.endpoint: found '{item.endpoint}', and no endpoint is called so"
+            f"{schema.nearest(item.endpoint or '', names)}"
+        )
 
 
 def _check_pattern(pattern: str, config: Config, path: str) -> None:

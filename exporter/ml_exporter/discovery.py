@@ -2,6 +2,9 @@
 
 It may have `auth(options) -> Auth`, where its backend takes credentials in a way of its own, and
 `validate(options, timeout)`, where options must go together.
+
+A file in `probes/` is a protocol: it has `Options` and `steps(target) -> tuple[Step, ...]`; where a server tells which
+models it has, `index(options) -> Index` too.
 """
 
 from __future__ import annotations
@@ -12,8 +15,8 @@ import pkgutil
 from types import ModuleType
 from typing import Any
 
-from ml_exporter import sources
-from ml_exporter.ports import Auth, Source
+from ml_exporter import probes, sources
+from ml_exporter.ports import Auth, Index, Source, Step, Target
 
 
 @functools.cache
@@ -53,3 +56,31 @@ def create(kind: str, name: str, options: Any, url: str) -> Source:
     """A source of the given kind."""
     source: Source = _module(kind).create(name, options, url)
     return source
+
+
+@functools.cache
+def protocols() -> tuple[str, ...]:
+    """The protocols of endpoints there are, in order."""
+    return tuple(sorted(module.name for module in pkgutil.iter_modules(probes.__path__)))
+
+
+@functools.cache
+def _protocol(name: str) -> ModuleType:
+    return importlib.import_module(f"{probes.__name__}.{name}")
+
+
+def protocol_options(protocol: str) -> Any:
+    """The dataclass of the options that a protocol takes beside what every endpoint has."""
+    return _protocol(protocol).Options
+
+
+def steps(protocol: str, target: Target) -> tuple[Step, ...]:
+    """What a protocol asks of an endpoint. Raises `ConfigError` that begins with a key of the endpoint."""
+    asked: tuple[Step, ...] = _protocol(protocol).steps(target)
+    return asked
+
+
+def index(protocol: str, options: Any) -> Index | None:
+    """How a server is asked for its models; None where the protocol has no way."""
+    given = getattr(_protocol(protocol), "index", None)
+    return given(options) if given else None

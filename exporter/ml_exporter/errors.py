@@ -70,3 +70,7 @@ class Malformed(SourceError):  # noqa: N818 — as above
     """An answer arrived that is not what the API promises."""
 
     reason = Reason.MALFORMED
+
+
+class WrongPrediction(MlExporterError):  # noqa: N818 — as above
+    """An endpoint answered, and its prediction is not what was to be expected: says which part of it and why."""

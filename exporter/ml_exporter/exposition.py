@@ -12,14 +12,14 @@ import time
 import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
 from prometheus_client.exposition import generate_latest as text_of
 from prometheus_client.openmetrics.exposition import generate_latest as openmetrics_of
 
 from ml_exporter.catalog import BY_NAME, FAMILIES, Family
-from ml_exporter.model import HistogramSample, Sample
+from ml_exporter.model import Exemplar, HistogramSample, Sample
 
 MAX_LABEL = 200
 """Characters of a label value; a longer one is cut and ends in a hash, so that two stay two."""
@@ -27,14 +27,23 @@ MAX_LABEL = 200
 WARM = 120.0
 """Seconds that a format is prepared ahead after it was last asked for."""
 
-Piece: TypeAlias = tuple[bytes, int]
-"""Lines of one family in one group, and how many series they are."""
+
+class Piece(NamedTuple):
+    """Lines of one family in one group, and how many series they are."""
+
+    text: bytes
+    series: int
+    openmetrics: bytes
+    """With exemplars, which only OpenMetrics has; else the very same object as `text`."""
+
+
 Group: TypeAlias = Mapping[str, Piece]
 
 
 def render_group(samples: Iterable[Sample | HistogramSample], fixed: Mapping[str, str]) -> Group:
     """Render the samples of one group; `fixed` gives the labels they share, such as source and ml_service."""
     lines: dict[str, list[str]] = {}
+    exemplified: dict[str, list[str]] = {}
     series: dict[str, int] = {}
     shapes: dict[str, tuple[str, tuple[str, ...]]] = {}
     escaped: dict[str, str] = {}
@@ -57,9 +66,24 @@ def render_group(samples: Iterable[Sample | HistogramSample], fixed: Mapping[str
             series[name] += 1
         else:
             new = _histogram(sample, labels)
+            if sample.exemplars or name in exemplified:
+                exemplified.setdefault(name, lines[name].copy()).extend(_with_exemplars(new, sample.exemplars))
             lines[name].extend(new)
             series[name] += len(new)
-    return {name: ("".join(text).encode("utf-8", "replace"), series[name]) for name, text in lines.items()}
+    return {name: _piece(text, series[name], exemplified.get(name)) for name, text in lines.items()}
+
+
+def _piece(lines: list[str], series: int, exemplified: list[str] | None) -> Piece:
+    text = "".join(lines).encode("utf-8", "replace")
+    return Piece(text, series, text if exemplified is None else "".join(exemplified).encode("utf-8", "replace"))
+
+
+def _with_exemplars(lines: list[str], exemplars: Mapping[int, Exemplar]) -> list[str]:
+    """The lines of a histogram, its buckets first."""
+    result = lines.copy()
+    for bucket, (trace_id, value, at) in exemplars.items():
+        result[bucket] = f'{lines[bucket][:-1]} # {{trace_id="{trace_id}"}} {_number(value)} {at:.3f}\n'
+    return result
 
 
 def _shape(family: Family, fixed: Mapping[str, str]) -> tuple[str, tuple[str, ...]]:
@@ -69,7 +93,7 @@ def _shape(family: Family, fixed: Mapping[str, str]) -> tuple[str, tuple[str, ..
 
 
 def _histogram(sample: HistogramSample, labels: str) -> list[str]:
-    name, bounds = sample.family, BY_NAME[sample.family].buckets
+    name, bounds = sample.family, sample.bounds or BY_NAME[sample.family].buckets
     comma = "," if labels else ""
     result, cumulative = [], 0
     for bound, count in zip((*bounds, float("inf")), sample.counts, strict=True):
@@ -110,6 +134,8 @@ class Page:
     groups: dict[str, Group] = field(default_factory=dict)
     bodies: dict[str, bytes] = field(default_factory=dict)
     """Family → its lines, all groups joined; families left out have none."""
+    exemplified: dict[str, bytes] = field(default_factory=dict)
+    """The same with exemplars, of families that have any."""
     counts: dict[str, int] = field(default_factory=dict)
     """Family → series, left out or not."""
     dropped: dict[str, int] = field(default_factory=dict)
@@ -124,21 +150,31 @@ class Page:
         """Replace, add or (None) remove groups, and join anew the families that they touch."""
         stale: set[str] = set()
         for key, group in changed.items():
-            for name, (_, series) in self.groups.pop(key, {}).items():
-                self.counts[name] -= series
+            for name, piece in self.groups.pop(key, {}).items():
+                self.counts[name] -= piece.series
                 stale.add(name)
             if group is not None:
                 self.groups[key] = group
-            for name, (_, series) in (group or {}).items():
-                self.counts[name] = self.counts.get(name, 0) + series
+            for name, piece in (group or {}).items():
+                self.counts[name] = self.counts.get(name, 0) + piece.series
                 stale.add(name)
         before, self.dropped = self.dropped, self._over_limit()
         for name in stale.union(before, self.dropped):
-            shown = name not in self.dropped
-            body = b"".join(group[name][0] for group in self.groups.values() if name in group) if shown else b""
-            self.bodies.pop(name, None)
-            if body:
-                self.bodies[name] = body
+            self._join(name)
+
+    def _join(self, name: str) -> None:
+        pieces = [group[name] for group in self.groups.values() if name in group and name not in self.dropped]
+        self.bodies.pop(name, None)
+        self.exemplified.pop(name, None)
+        if pieces:
+            self.bodies[name] = b"".join(piece.text for piece in pieces)
+        if any(piece.openmetrics is not piece.text for piece in pieces):
+            self.exemplified[name] = b"".join(piece.openmetrics for piece in pieces)
+
+    def body(self, name: str, openmetrics: bool) -> bytes:
+        """The lines of a family; empty where there are none."""
+        plain = self.bodies.get(name, b"")
+        return self.exemplified.get(name, plain) if openmetrics else plain
 
     def _over_limit(self) -> dict[str, int]:
         """Whole families to leave out, in the catalogue's order of shedding, until the rest fits."""
@@ -211,7 +247,8 @@ class Exposition:
     def _prepare(self, openmetrics: bool) -> Scrape:
         parts: list[bytes] = []
         for family in FAMILIES:
-            bodies = [page.bodies[family.name] for page in self._pages.values() if family.name in page.bodies]
+            name = family.name
+            bodies = [page.body(name, openmetrics) for page in self._pages.values() if name in page.bodies]
             if bodies:
                 parts.append(_header(family, openmetrics))
                 parts.extend(bodies)

@@ -38,6 +38,25 @@ ACTIVE = (RunState.QUEUED, RunState.RUNNING)
 TERMINAL = (RunState.SUCCEEDED, RunState.FAILED, RunState.CANCELLED, RunState.TIMED_OUT)
 
 
+class Check(StrEnum):
+    """What a probe asks an endpoint, in this order; the values of the `check` label."""
+
+    LIVE = "live"
+    READY = "ready"
+    PREDICT = "predict"
+
+
+class Outcome(StrEnum):
+    """How a probe ended; the values of the `outcome` label, a fixed set."""
+
+    OK = "ok"
+    TIMEOUT = "timeout"
+    UNREACHABLE = "unreachable"
+    HTTP_ERROR = "http_error"
+    BAD_PREDICTION = "bad_prediction"
+    """The endpoint answers, and what it answers is wrong."""
+
+
 @dataclass(frozen=True, slots=True)
 class Pipeline:
     """What runs again and again: an experiment, a DAG, a flow. The join key everywhere."""
@@ -216,6 +235,15 @@ class Sample(NamedTuple):
     value: float
 
 
+class Exemplar(NamedTuple):
+    """A single observation and the trace that tells its story."""
+
+    trace_id: str
+    value: float
+    at: float
+    """Seconds since the epoch."""
+
+
 class HistogramSample(NamedTuple):
     """One histogram. `counts` per bucket (not cumulative), the last one is +Inf; `total` is the sum of values."""
 
@@ -223,3 +251,7 @@ class HistogramSample(NamedTuple):
     labels: tuple[str, ...]
     counts: tuple[int, ...]
     total: float
+    bounds: tuple[float, ...] = ()
+    """Upper bounds without +Inf, where they are configured; else those of the catalogue."""
+    exemplars: Mapping[int, Exemplar] = {}
+    """Bucket → a value that fell into it."""

@@ -1,12 +1,15 @@
-"""The seams: what a source says and what it is told. Sources do no I/O; they yield calls and get replies."""
+"""The seams: what a source says and what it is told. Sources do no I/O; they yield calls and get replies.
+
+Probes do none either: a protocol says what is asked of an endpoint, step by step, and judges the answers.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeAlias
 
-from ml_exporter.model import Batch, Cursor, Pipeline
+from ml_exporter.model import Batch, Check, Cursor, Outcome, Pipeline
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +21,7 @@ class Call:
     params: tuple[tuple[str, str], ...] = ()
     headers: Mapping[str, str] = field(default_factory=dict)
     body: Any = None
-    """Sent as JSON; None sends no body."""
+    """Sent as JSON, bytes as they are; None sends no body."""
     accept: frozenset[int] = frozenset({200})
     """Statuses that are answers; any other one raises before the source sees it."""
     reply: Any = bytes
@@ -77,3 +80,116 @@ class Source(Protocol):
     def run_url(self, pipeline: Pipeline, pipeline_id: str | None, run_id: str) -> str | None:
         """The page of a run in the backend's own interface."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What an endpoint answered to one step, with a status that the call accepts."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+    lines: tuple[tuple[float, bytes], ...] = ()
+    """Of a streamed answer: its lines that are not empty, each with the seconds from sending until it was whole."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What an answer that is right tells beside that."""
+
+    version: str | None = None
+    """The version of the model that answered, as the server calls it."""
+    tokens: int = 0
+    """Output tokens."""
+    first_token: float | None = None
+    """Seconds from sending to the first token."""
+    gaps: tuple[float, ...] = ()
+    """Seconds between one token (or chunk of tokens) and the next."""
+
+
+def _nothing(_answer: Answer) -> Finding:
+    return Finding()
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One question to an endpoint. What is asked does not depend on earlier answers, so it is made once."""
+
+    check: Check
+    call: Call
+    judge: Callable[[Answer], Finding] = _nothing
+    """Raises `WrongPrediction` or `Malformed` for an answer that is not right. By default the status says all."""
+    stream: bool = False
+    """Whether the times of its lines matter."""
+
+    @property
+    def wants_body(self) -> bool:
+        """Whether more than the status is judged."""
+        return self.judge is not _nothing
+
+
+@dataclass(frozen=True, slots=True)
+class StepResult:
+    """How one check went."""
+
+    check: Check
+    call: Call
+    outcome: Outcome
+    seconds: float
+    """From sending to the last byte, or until it failed."""
+    status: int | None = None
+    problem: str | None = None
+    excerpt: bytes = b""
+    """The beginning of what came back."""
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """How a probe went."""
+
+    began: float
+    """Seconds since the epoch."""
+    seconds: float
+    """All of it."""
+    outcome: Outcome
+    steps: tuple[StepResult, ...]
+    """Those that were asked; after a time-out or without a connection nothing more is."""
+    finding: Finding
+    trace_id: str
+    span_id: str
+
+    @property
+    def problem(self) -> str | None:
+        """What went wrong first, of what decided the outcome."""
+        return next((step.problem for step in self.steps if step.outcome is self.outcome and step.problem), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Canary:
+    """A prediction with a known answer, ready to be sent."""
+
+    body: bytes
+    content_type: str
+    expect: tuple[Any, ...] = ()
+    """`expectations.Expected`, all of which must hold."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What a protocol needs to know of an endpoint to say what is to be asked."""
+
+    model: str | None = None
+    version: str | None = None
+    canary: Canary | None = None
+    """None: the endpoint is asked whether it lives and is ready, and for no prediction."""
+    options: Any = None
+    """`Options` of the protocol."""
+
+
+@dataclass(frozen=True, slots=True)
+class Index:
+    """How a server is asked which models it has."""
+
+    call: Call
+    models: Callable[[Answer], tuple[str, ...]]
+    """Names, each once. Raises `Malformed`."""

@@ -46,7 +46,7 @@ def evaluate(path: str, arguments: dict[str, str] | None = None) -> str:
         result: str = _gojsonnet.evaluate_file(str(root / path), jpathdir=[str(root)], tla_codes=arguments or {})
     except RuntimeError as error:
         explained = _explain(str(error), root)
-        if re.match(r"(alerting|services|stack)[.\[]", explained):
+        if re.match(r"(alerting|services|stack|endpoints)[.\[]", explained):
             # Refused by the Jsonnet on purpose: a matter of the file, not of the place that found it.
             raise ConfigError(explained.partition(" (at ")[0]) from error
         raise RenderError(explained) from error

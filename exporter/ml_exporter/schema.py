@@ -159,7 +159,9 @@ def _mapping(inner: Any, value: Any, path: str) -> dict[str, Any]:
     return {str(key): convert(inner, item, f"{path}.{key}") for key, item in value.items()}
 
 
-def _plain(kind: type, value: Any, path: str) -> Any:
+def _plain(kind: Any, value: Any, path: str) -> Any:
+    if kind is Any:
+        return value
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if (isinstance(value, bool) and kind is not bool) or not isinstance(value, kind):

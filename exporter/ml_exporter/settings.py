@@ -6,8 +6,10 @@ import dataclasses
 import fnmatch
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
+from ml_exporter.expectations import Expected
+from ml_exporter.ports import Canary, Step
 from ml_exporter.schema import Between, Duration, Matches
 
 DEFAULT_SERVICE = "unassigned"
@@ -65,14 +67,151 @@ class ConfiguredSource:
 
 
 @dataclass(frozen=True, slots=True)
-class StageItem:
-    """A component of a service. `pipeline` is `source/name`, both with wildcards."""
+class CanaryConfig:
+    """A prediction whose answer is known: what is sent, given here or in a file, and what must come back."""
 
-    pipeline: Annotated[str, Matches(r"[^/]+/.+", "source/name, with wildcards such as tracking/fraud-*")]
+    request: Any = None
+    file: str | None = None
+    content_type: str = "application/json"
+    expect: tuple[Expected, ...] = ()
+
+
+_PATH = Matches(r"/[^\s?#]*(\?[^\s#]*)?", "a path, /…")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProbeConfig:
+    """How an endpoint is probed: what endpoints and the modules of /probe share."""
+
+    protocol: str
+    model: str | None = None
+    version: str | None = None
+    """Asked for by name; unset: whichever the server takes."""
+    checks: tuple[Literal["live", "ready", "predict"], ...] = ("live", "ready", "predict")
+    canary: CanaryConfig | None = None
+    timeout: Annotated[float | None, Duration("10ms", "10m")] = None
+    """Seconds for the whole probe, all its checks."""
+    live_path: Annotated[str | None, _PATH] = None
+    ready_path: Annotated[str | None, _PATH] = None
+    predict_path: Annotated[str | None, _PATH] = None
+    """These three stand in for what the protocol says."""
+    username: str | None = None
+    password_file: str | None = None
+    password: str | None = field(default=None, repr=False)
+    token_file: str | None = None
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    ca_file: str | None = None
+    max_response_bytes: Annotated[int, Between(1_000, 1_000_000_000)] = 10_000_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EndpointConfig(ProbeConfig):
+    """What every endpoint has, whatever its protocol."""
+
+    name: Annotated[str, _NAME]
+    url: Annotated[str, _URL]
+    server: str | None = None
+    """The kind of server, whose own metrics are read by the rules in `alerts/servers/`."""
+    metrics_url: Annotated[str | None, _URL] = None
+    """Where Prometheus finds the server's own metrics."""
+    interval: Annotated[float | None, Duration("1s", "1h")] = None
+    connection: Literal["reuse", "fresh"] = "reuse"
+    discover: bool = False
+    """Probe every model that the server's own index lists."""
+    include: tuple[str, ...] = ("*",)
+    exclude: tuple[str, ...] = ()
+    max_models: Annotated[int, Between(1, 10_000)] = 100
+    canaries: Mapping[str, CanaryConfig] = field(default_factory=dict)
+    """Of models that were discovered: name, with wildcards → canary."""
+    registered_model: Annotated[str | None, Matches(r"[^/]+/.+", "source/name of a registered model")] = None
+    """What should be served here: the version behind a live alias of this model."""
+    latency_limit: Annotated[float | None, Duration("1ms", "10m")] = None
+    latency_from: Literal["probe", "native"] = "probe"
+    cost_per_hour: Annotated[float | None, Between(0, 1e9)] = None
+    """Of all replicas together, in `costs.currency`."""
+    unix_socket: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Everything that is to be asked of one model, ready to be sent."""
+
+    model: str
+    """The label; empty where an endpoint serves but one that has no name."""
+    version: str
+    """The label until the server says better; empty: not known."""
+    steps: tuple[Step, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ConfiguredEndpoint:
+    """An endpoint with its defaults filled in, its options and its canaries."""
+
+    common: EndpointConfig
+    options: Any
+    interval: float
+    timeout: float
+    series_limit: int
+    canary: Canary | None
+    canaries: tuple[tuple[str, Canary], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ConfiguredModule:
+    """How /probe asks, by name."""
+
+    common: ProbeConfig
+    options: Any
+    timeout: float
+    canary: Canary | None
+
+
+@dataclass(frozen=True, slots=True)
+class Probes:
+    """What all probes share."""
+
+    concurrency: Annotated[int, Between(1, 20_000)] = 500
+    """Probes that may begin at the same time; one that has taken a second makes room for the next."""
+    buckets: tuple[float, ...] = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+    """Upper bounds in seconds of the histograms of probes."""
+    discovery_interval: Annotated[float, Duration("5s", "1d")] = 60.0
+    allow: tuple[str, ...] = ()
+    """What /probe may be asked about: host, host:port (both with wildcards) or a network such as 10.0.0.0/8."""
+    modules: Mapping[str, ConfiguredModule] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Tracing:
+    """Where the spans of probes go."""
+
+    otlp_url: Annotated[str | None, _URL] = None
+    """OTLP over HTTP; spans are posted to /v1/traces below it."""
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    ca_file: str | None = None
+    sample_ratio: Annotated[float, Between(0, 1)] = 1.0
+    """Of probes that end well; the others are all exported."""
+
+
+@dataclass(frozen=True, slots=True)
+class Costs:
+    currency: Annotated[str, Matches(r"[A-Z]{3}", "a currency such as USD")] = "USD"
+
+
+@dataclass(frozen=True, slots=True)
+class StageItem:
+    """A component of a service: a pipeline, `source/name`, or an endpoint; both with wildcards."""
+
+    pipeline: Annotated[str | None, Matches(r"[^/]+/.+", "source/name, with wildcards such as tracking/fraud-*")] = None
+    endpoint: str | None = None
     every: Annotated[float | None, Duration("1m", "366d")] = None
     """The pipeline is expected to succeed at least this often."""
+    cost_per_hour: Annotated[float | None, Between(0, 1e9)] = None
+    """Of a run of the pipeline, in `costs.currency`."""
 
 
+_SERVER = ("name", "protocol", "server", "url", "metrics_url", "model", "version", "ca_file")
+_JUDGED = ("latency_limit", "latency_from", "cost_per_hour", "registered_model")
+ENDPOINT_IN_JSONNET = frozenset({*_SERVER, *_JUDGED})
 STAGES = ("ingestion", "features", "training", "validation", "inference", "monitoring")
 
 
@@ -159,6 +298,17 @@ class Thresholds:
     source_down_for: Annotated[float, Duration("0s", "1d")] = 300.0
     source_stale_intervals: Annotated[float, Between(2, 1000)] = 10.0
     backfill_after: Annotated[float, Duration("1m", "30d")] = 86400.0
+    endpoint_down_for: Annotated[float, Duration("0s", "1d")] = 120.0
+    model_not_ready_for: Annotated[float, Duration("0s", "1d")] = 300.0
+    wrong_predictions: Annotated[int, Between(1, 1000)] = 3
+    endpoint_error_ratio: Annotated[float, Between(0.0001, 1)] = 0.05
+    endpoint_slow_ratio: Annotated[float, Between(0.0001, 1)] = 0.05
+    endpoint_saturated_ratio: Annotated[float, Between(0.01, 1)] = 0.95
+    endpoint_saturated_for: Annotated[float, Duration("1m", "1d")] = 900.0
+    certificate_days: Annotated[float, Between(0.1, 366)] = 14.0
+    views_disagree_for: Annotated[float, Duration("1m", "1d")] = 900.0
+    wrong_version_for: Annotated[float, Duration("1m", "30d")] = 1800.0
+    probes_stale_intervals: Annotated[float, Between(2, 1000)] = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,6 +353,10 @@ class Config:
     state: str = "./ml-exporter.db"
     defaults: Defaults = field(default_factory=Defaults)
     sources: tuple[ConfiguredSource, ...] = ()
+    endpoints: tuple[ConfiguredEndpoint, ...] = ()
+    probes: Probes = field(default_factory=Probes)
+    tracing: Tracing = field(default_factory=Tracing)
+    costs: Costs = field(default_factory=Costs)
     services: tuple[Service, ...] = ()
     alerting: Alerting = field(default_factory=Alerting)
     stack: Stack = field(default_factory=Stack)
@@ -218,7 +372,7 @@ class Config:
         for service in (tagged,) if tagged else self.services:
             for items in service.stages.values():
                 for item in items:
-                    if fnmatch.fnmatchcase(f"{source}/{name}", item.pipeline):
+                    if item.pipeline and fnmatch.fnmatchcase(f"{source}/{name}", item.pipeline):
                         return service.name, item.every
         return (tagged.name if tagged else DEFAULT_SERVICE), None
 
@@ -230,9 +384,26 @@ class Config:
                     return service.name
         return DEFAULT_SERVICE
 
+    def service_of_endpoint(self, name: str) -> str:
+        """The first service that claims an endpoint."""
+        for service in self.services:
+            for items in service.stages.values():
+                for item in items:
+                    if item.endpoint and fnmatch.fnmatchcase(name, item.endpoint):
+                        return service.name
+        return DEFAULT_SERVICE
+
     def for_jsonnet(self) -> dict[str, Any]:
         """What rules, dashboards and routing may know: no secrets, only the paths of their files."""
-        plain = dataclasses.asdict(self)
+        whole = {"sources": (), "endpoints": (), "probes": dataclasses.replace(self.probes, modules={})}
+        plain = dataclasses.asdict(dataclasses.replace(self, **whole))  # type: ignore[arg-type]  # a mapping of fields
+        del plain["tracing"]
+        names = [f.name for f in dataclasses.fields(EndpointConfig) if f.name in ENDPOINT_IN_JSONNET]
+        plain["endpoints"] = [
+            {name: getattr(endpoint.common, name) for name in names}
+            | {"interval": endpoint.interval, "ml_service": self.service_of_endpoint(endpoint.common.name)}
+            for endpoint in self.endpoints
+        ]
         plain["sources"] = [
             {"name": source.common.name, "kind": source.common.kind, "interval": source.interval}
             for source in self.sources

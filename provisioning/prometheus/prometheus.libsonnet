@@ -1,6 +1,7 @@
 // prometheus.yml
 local t = import '../../alerts/lib/text.libsonnet';
 local relabel = import 'relabel.libsonnet';
+local servers = import 'servers.libsonnet';
 
 function(config)
   local stack = config.stack;
@@ -24,5 +25,5 @@ function(config)
         password_file: stack.exporter_password_file,
       },
       static_configs: [{ targets: stack.exporter_targets }],
-    }],
+    }] + servers(config.endpoints),
   }

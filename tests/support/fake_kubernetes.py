@@ -10,7 +10,7 @@ from typing import Any
 
 from tests.support.fake_mlflow import NOW
 
-from ml_exporter.http import decoding
+from ml_exporter import decoding
 from ml_exporter.ports import Call, Reply
 
 JOBS = "/apis/batch/v1/jobs"

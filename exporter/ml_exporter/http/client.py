@@ -15,9 +15,8 @@ import msgspec
 from multidict import CIMultiDict
 from yarl import URL
 
-from ml_exporter import __version__
+from ml_exporter import __version__, decoding
 from ml_exporter.errors import ConfigError, Malformed, Reason, SourceError
-from ml_exporter.http import decoding
 from ml_exporter.http.connector import connector, ssl_context
 from ml_exporter.http.credentials import Credentials, masked_params
 from ml_exporter.http.failures import failure, refusal
@@ -102,7 +101,7 @@ class Client:
             auth=settings.auth,
         )
         self._ssl = ssl_context(settings.ca_file)
-        _check_headers(settings.headers)
+        check_headers(settings.headers)
         self._session: aiohttp.ClientSession | None = None
         self._trace: deque[Exchange] = deque(maxlen=TRACE_LENGTH)
         self.requests = 0
@@ -176,7 +175,7 @@ class Client:
     async def _exchange(self, call: Call) -> _Answer:
         """One request and its whole answer, counted and traced, whatever its status."""
         headers = self._headers(call)
-        body = None if call.body is None else msgspec.json.encode(call.body)
+        body = call.body if call.body is None or isinstance(call.body, bytes) else msgspec.json.encode(call.body)
         seen = Exchange(call.method, _shown_path(call), self._excerpt(body or b""))
         self._trace.append(seen)
         self.requests += 1
@@ -202,7 +201,7 @@ class Client:
             self.response_bytes += seen.bytes
 
     async def _receive(self, call: Call, headers: CIMultiDict[str], body: bytes | None, seen: Exchange) -> _Answer:
-        url = URL(self._base + _quoted_path(call), encoded=True)
+        url = URL(self._base + quoted_path(call), encoded=True)
         session = self._open_session()
         async with session.request(call.method, url, headers=headers, data=body, allow_redirects=False) as response:
             seen.status = response.status
@@ -281,7 +280,7 @@ async def _read(response: aiohttp.ClientResponse, limit: int, seen: Exchange) ->
     return b"".join(parts), True
 
 
-def _quoted_path(call: Call) -> str:
+def quoted_path(call: Call) -> str:
     """Path and query; sources percent-encode their own parts, what is still illegal is encoded here."""
     path = urllib.parse.quote(call.path, safe="/%:@!$&'()*+,;=~")
     return path + ("?" + urllib.parse.urlencode(call.params) if call.params else "")
@@ -292,7 +291,8 @@ def _shown_path(call: Call) -> str:
     return call.path + (f"?{query}" if query else "")
 
 
-def _check_headers(headers: Mapping[str, str]) -> None:
+def check_headers(headers: Mapping[str, str]) -> None:
+    """Raises `ConfigError` for a configured header that could not be sent."""
     for name, value in headers.items():
         if not value.isprintable() or not name.isprintable():
             raise ConfigError(f"headers.{decoding.printable(name)}: holds a line break or another control character")

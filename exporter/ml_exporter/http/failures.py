@@ -11,8 +11,8 @@ from email.utils import parsedate_to_datetime
 import aiohttp
 from aiohttp.client_exceptions import UnixClientConnectorError
 
+from ml_exporter.decoding import printable
 from ml_exporter.errors import Malformed, Reason, Rejected, SourceError, Unreachable
-from ml_exporter.http.decoding import printable
 
 LONGEST_REQUEST_TO_WAIT = 86_400.0
 _CA_HINT = "; if its certificate is signed by your own authority, set ca_file"

@@ -1,0 +1,67 @@
+// Needs `--monitoring_config_file` with `prometheus_config { enable: true }`.
+local asked = ':tensorflow:serving:request_count';
+local latency = ':tensorflow:serving:request_latency';
+
+{
+  labels: { model: 'model_name', version: null },
+  // Whoever asks for a model that does not exist makes a series for it, with this status.
+  requests: [{ metric: asked, matchers: ['status!="NOT_FOUND"'] }],
+  bad: [{
+    metric: asked,
+    matchers: ['status=~"UNKNOWN|DEADLINE_EXCEEDED|RESOURCE_EXHAUSTED|ABORTED|INTERNAL|UNAVAILABLE|DATA_LOSS"'],
+  }],
+  // Only of successes. Microseconds, 10 · 1.8ⁿ, written with six digits.
+  latency: {
+    metric: latency,
+    unit: 1e-6,
+    edges: [
+      '10',
+      '18',
+      '32.4',
+      '58.32',
+      '104.976',
+      '188.957',
+      '340.122',
+      '612.22',
+      '1102',
+      '1983.59',
+      '3570.47',
+      '6426.84',
+      '11568.3',
+      '20823',
+      '37481.3',
+      '67466.4',
+      '121440',
+      '218591',
+      '393464',
+      '708235',
+      '1.27482e+06',
+      '2.29468e+06',
+      '4.13043e+06',
+      '7.43477e+06',
+      '1.33826e+07',
+      '2.40887e+07',
+      '4.33596e+07',
+      '7.80473e+07',
+      '1.40485e+08',
+      '2.52873e+08',
+      '4.55172e+08',
+      '8.19309e+08',
+      '1.47476e+09',
+    ],
+  },
+  latency_mean: {
+    sum: [{ metric: latency + '_sum' }],
+    count: [{ metric: latency + '_count' }],
+    unit: 1e-6,
+  },
+  waiting: null,
+  queue: null,
+  batch: null,
+  tokens_input: null,
+  tokens_output: null,
+  time_to_first_token: null,
+  inter_token: null,
+  cache_usage: null,
+  scrape: { path: '/monitoring/prometheus/metrics', keep: null, drop: {}, one_model: true },
+}

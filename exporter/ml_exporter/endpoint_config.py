@@ -1,0 +1,206 @@
+"""The configuration of endpoints and of /probe: options of the protocol, canaries, and what is asked in the end."""
+
+from __future__ import annotations
+
+import dataclasses
+import fnmatch
+import ipaddress
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from ml_exporter import discovery, schema
+from ml_exporter.errors import ConfigError
+from ml_exporter.model import Check
+from ml_exporter.ports import Call, Canary, Step, Target
+from ml_exporter.settings import (
+    Asked,
+    CanaryConfig,
+    ConfiguredEndpoint,
+    ConfiguredModule,
+    Defaults,
+    EndpointConfig,
+    ProbeConfig,
+    Probes,
+)
+
+LARGEST_CANARY = 10_000_000
+_FILES = ("password_file", "token_file", "ca_file")
+
+
+def endpoints(data: Any, defaults: Defaults, folder: Path) -> tuple[ConfiguredEndpoint, ...]:
+    """The section `endpoints`. Raises `ConfigError`."""
+    if data is None:
+        return ()
+    if not isinstance(data, list):
+        raise ConfigError("endpoints: allowed is a list of endpoints, each with name, protocol and url")
+    found = tuple(_endpoint(item, f"endpoints[{index}]", defaults, folder) for index, item in enumerate(data))
+    seen: dict[str, int] = {}
+    for index, endpoint in enumerate(found):
+        first = seen.setdefault(endpoint.common.name, index)
+        if first != index:
+            raise ConfigError(f"endpoints[{index}].name: found '{endpoint.common.name}', which endpoints[{first}] has")
+    return found
+
+
+def probes(data: Any, defaults: Defaults, folder: Path) -> Probes:
+    """The section `probes`. Raises `ConfigError`."""
+    given = dict(data) if isinstance(data, Mapping) else data
+    raw = given.pop("modules", None) if isinstance(given, dict) else None
+    settings = schema.parse(Probes, given, "probes")
+    for index, allowed in enumerate(settings.allow):
+        _check_allowed(allowed, f"probes.allow[{index}]")
+    if not settings.buckets or list(settings.buckets) != sorted({b for b in settings.buckets if 0 < b < 1e6}):
+        raise ConfigError("probes.buckets: allowed are seconds above 0, each larger than the one before")
+    if not isinstance(raw or {}, Mapping):
+        raise ConfigError("probes.modules: allowed is a mapping, {name: {protocol: …}}")
+    modules = {
+        str(name): _module(item, f"probes.modules.{name}", defaults, folder) for name, item in (raw or {}).items()
+    }
+    return dataclasses.replace(settings, modules=modules)
+
+
+def asked(endpoint: ConfiguredEndpoint, model: str | None = None) -> Asked:
+    """What is asked of one model: the configured one, or one that was discovered. Raises `ConfigError`."""
+    common = endpoint.common
+    canary = endpoint.canary
+    if model is not None:
+        canary = next((c for pattern, c in endpoint.canaries if fnmatch.fnmatchcase(model, pattern)), endpoint.canary)
+    name = model if model is not None else common.model
+    steps = steps_of(common, endpoint.options, name, canary)
+    return Asked(name or "", common.version or "", steps)
+
+
+def steps_of(common: ProbeConfig, options: Any, model: str | None, canary: Canary | None) -> tuple[Step, ...]:
+    """The protocol's steps, at the configured paths, of the checks that are wanted. Raises `ConfigError`."""
+    target = Target(model, common.version, canary, options)
+    steps = {step.check: step for step in discovery.steps(common.protocol, target)}
+    paths = {Check.LIVE: common.live_path, Check.READY: common.ready_path, Check.PREDICT: common.predict_path}
+    for check, path in paths.items():
+        if path and check in steps:
+            steps[check] = dataclasses.replace(steps[check], call=dataclasses.replace(steps[check].call, path=path))
+        elif path and check is not Check.PREDICT:
+            steps[check] = Step(check, Call("GET", path))
+    wanted = tuple(steps[check] for check in Check if check in steps and check in common.checks)
+    if not wanted:
+        raise ConfigError(
+            f"checks: nothing is left to ask; {common.protocol} has {', '.join(steps) or 'none without a canary'}"
+        )
+    return wanted
+
+
+def _endpoint(data: Any, path: str, defaults: Defaults, folder: Path) -> ConfiguredEndpoint:
+    common, options, timeout = _parsed(EndpointConfig, data, path, defaults, folder)
+    interval = common.interval or defaults.interval
+    if timeout > interval:
+        raise ConfigError(f"{path}.timeout: found {timeout:g} s; allowed is at most the interval, {interval:g} s")
+    canaries = tuple(
+        (pattern, canary(config, folder, f"{path}.canaries.{pattern}")) for pattern, config in common.canaries.items()
+    )
+    endpoint = ConfiguredEndpoint(
+        common=common,
+        options=options,
+        interval=interval,
+        timeout=timeout,
+        series_limit=defaults.series_limit,
+        canary=canary(common.canary, folder, f"{path}.canary") if common.canary else None,
+        canaries=canaries,
+    )
+    _check_discovery(endpoint, path)
+    try:
+        if not common.discover:
+            asked(endpoint)
+        for pattern, _ in canaries:
+            asked(endpoint, pattern)
+    except ConfigError as error:
+        raise ConfigError(f"{path}.{error}") from error
+    return endpoint
+
+
+def _check_discovery(endpoint: ConfiguredEndpoint, path: str) -> None:
+    common = endpoint.common
+    if not common.discover:
+        for key in ("canaries",):
+            if getattr(common, key):
+                raise ConfigError(f"{path}.{key}: allowed only with discover: true")
+        return
+    if discovery.index(common.protocol, endpoint.options) is None:
+        able = [name for name in discovery.protocols() if discovery.index(name, discovery.protocol_options(name)())]
+        raise ConfigError(f"{path}.discover: {common.protocol} has no index of models; {', '.join(able)} have")
+    for key in ("model", "version", "canary", "registered_model"):
+        if getattr(common, key):
+            raise ConfigError(f"{path}.{key}: not allowed with discover: true; canaries: gives canaries by model")
+
+
+def _module(data: Any, path: str, defaults: Defaults, folder: Path) -> ConfiguredModule:
+    common, options, timeout = _parsed(ProbeConfig, data, path, defaults, folder)
+    module = ConfiguredModule(
+        common, options, timeout, canary(common.canary, folder, f"{path}.canary") if common.canary else None
+    )
+    try:
+        # The model may come with the request: any name shows whether the canary fits.
+        steps_of(common, options, common.model or "any", module.canary)
+    except ConfigError as error:
+        raise ConfigError(f"{path}.{error}") from error
+    return module
+
+
+def _parsed(cls: Any, data: Any, path: str, defaults: Defaults, folder: Path) -> tuple[Any, Any, float]:
+    """The common settings, the protocol's own ones, and the timeout."""
+    if not isinstance(data, Mapping):
+        raise ConfigError(f"{path}: allowed is a section with protocol and more")
+    known = discovery.protocols()
+    protocol = data.get("protocol")
+    if protocol is None:
+        raise ConfigError(f"{path}.protocol: missing; allowed are {', '.join(known)}")
+    if protocol not in known:
+        raise ConfigError(f"{path}.protocol: found '{protocol}'{schema.nearest(str(protocol), known)}")
+    options_type = discovery.protocol_options(protocol)
+    common_names = {f.name for f in dataclasses.fields(cls)}
+    option_names = {f.name for f in dataclasses.fields(options_type)}
+    schema.reject_unknown_keys(data, common_names | option_names, path)
+    common = schema.parse(cls, {k: v for k, v in data.items() if k in common_names}, path)
+    files = [*_FILES, *(["unix_socket"] if "unix_socket" in common_names else [])]
+    changes = {name: str(folder / getattr(common, name)) for name in files if getattr(common, name)}
+    if "url" in common_names:
+        changes["url"] = common.url.rstrip("/")
+    common = dataclasses.replace(common, **changes)
+    _check_credentials(common, path)
+    options = schema.parse(options_type, {k: v for k, v in data.items() if k in option_names}, path)
+    return common, options, common.timeout or defaults.timeout
+
+
+def _check_credentials(common: ProbeConfig, path: str) -> None:
+    ways = [name for name in ("token_file", "password_file", "password") if getattr(common, name)]
+    if len(ways) > 1:
+        raise ConfigError(f"{path}.{ways[1]}: {ways[0]} is given too; allowed is one of them")
+    if bool(common.username) != (ways[:1] in (["password"], ["password_file"])):
+        missing = "password_file" if common.username else "username"
+        raise ConfigError(f"{path}.{missing}: missing; a user and a password go together")
+
+
+def canary(config: CanaryConfig, folder: Path, path: str) -> Canary:
+    """A canary, its file read. Raises `ConfigError`."""
+    if (config.request is None) == (config.file is None):
+        raise ConfigError(f"{path}: allowed is one of request and file")
+    if config.file is None:
+        body = config.request.encode() if isinstance(config.request, str) else msgspec.json.encode(config.request)
+    else:
+        try:
+            body = (folder / config.file).read_bytes()
+        except OSError as error:
+            raise ConfigError(f"{path}.file: {folder / config.file} cannot be read: {error.strerror}") from error
+    if len(body) > LARGEST_CANARY:
+        raise ConfigError(f"{path}: {len(body)} bytes; allowed are {LARGEST_CANARY}")
+    return Canary(body, config.content_type, config.expect)
+
+
+def _check_allowed(allowed: str, path: str) -> None:
+    if "/" not in allowed:
+        return
+    try:
+        ipaddress.ip_network(allowed)
+    except ValueError as error:
+        raise ConfigError(f"{path}: found '{allowed}'; allowed is host, host:port or a network: {error}") from error

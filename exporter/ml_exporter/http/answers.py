@@ -1,0 +1,136 @@
+"""The body of a probe's answer, within limits, and what stands around it."""
+
+from __future__ import annotations
+
+import ssl
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import aiohttp
+from yarl import URL
+
+from ml_exporter.decoding import printable
+from ml_exporter.errors import Malformed, Reason, Rejected
+from ml_exporter.ports import Answer
+
+SHORT = 65_536
+"""Bytes of a body that nobody wants, read so that the connection can be kept."""
+REFUSAL = 4_096
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+
+
+class Seen:
+    """What is known of an exchange while it lasts, so that a failure can tell how far it came."""
+
+    __slots__ = ("began", "body", "status")
+
+    def __init__(self) -> None:
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget an earlier attempt."""
+        self.status: int | None = None
+        self.body: bytes = b""
+        self.began = time.perf_counter()
+
+
+async def read(response: aiohttp.ClientResponse, seen: Seen, limit: int, stream: bool, whole: bool) -> Answer:
+    """The answer to a request. `whole`: its body matters, and may have `limit` bytes; else a beginning will do.
+
+    `stream`: the times of its lines matter. Raises `Malformed`.
+    """
+    if not whole:
+        seen.body = await _beginning(response)
+        return Answer(response.status, response.headers, seen.body)
+    coding = response.headers.get("Content-Encoding", "identity").strip().lower()
+    if coding not in ("", "identity"):
+        response.close()
+        raise Malformed(f"the answer is compressed ({printable(coding, 20)}), which was not asked for")
+    announced = response.content_length
+    if announced is not None and announced > limit:
+        response.close()
+        raise Malformed(f"the answer announces {announced} bytes; max_response_bytes is {limit}", Reason.TOO_LARGE)
+    if stream:
+        return await _lines(response, seen, limit)
+    if announced is not None:
+        seen.body = await response.read()
+    else:
+        await _chunks(response, seen, limit)
+    return Answer(response.status, response.headers, seen.body)
+
+
+async def _beginning(response: aiohttp.ClientResponse) -> bytes:
+    """What an error says, or nothing much: enough to quote; the rest only if it is short."""
+    if (response.content_length or SHORT + 1) <= SHORT or response.content_length == 0:
+        return (await response.read())[:REFUSAL]
+    body = b""
+    async for chunk in response.content.iter_any():
+        body += chunk
+        if len(body) > REFUSAL:
+            response.close()
+            break
+    return body[:REFUSAL]
+
+
+async def _chunks(response: aiohttp.ClientResponse, seen: Seen, limit: int) -> None:
+    parts: list[bytes] = []
+    size = 0
+    async for chunk in response.content.iter_any():
+        parts.append(chunk)
+        size += len(chunk)
+        if not seen.body:
+            seen.body = chunk
+        if size > limit:
+            response.close()
+            raise Malformed(f"the answer is larger than max_response_bytes ({limit})", Reason.TOO_LARGE)
+    seen.body = b"".join(parts)
+
+
+async def _lines(response: aiohttp.ClientResponse, seen: Seen, limit: int) -> Answer:
+    lines: list[tuple[float, bytes]] = []
+    rest, size, whole = b"", 0, []
+    async for chunk in response.content.iter_any():
+        now = time.perf_counter() - seen.began
+        size += len(chunk)
+        whole.append(chunk)
+        seen.body = seen.body or chunk
+        if size > limit:
+            response.close()
+            raise Malformed(f"the answer is larger than max_response_bytes ({limit})", Reason.TOO_LARGE)
+        # Only the last line can be unfinished, so that each byte is looked at once or, in one very long line, never.
+        if b"\n" not in chunk:
+            rest += chunk
+            continue
+        *finished, rest = (rest + chunk).split(b"\n")
+        lines += [(now, line.rstrip(b"\r")) for line in finished if line.strip()]
+    if rest.strip():
+        lines.append((time.perf_counter() - seen.began, rest.rstrip(b"\r")))
+    seen.body = b"".join(whole)
+    return Answer(response.status, response.headers, seen.body, tuple(lines))
+
+
+def redirect(answer: Answer, url: URL) -> URL | None:
+    """Where an answer sends us, None if nowhere. Raises `Rejected` for another scheme, host or port."""
+    location = answer.headers.get("Location")
+    if answer.status not in _REDIRECTS or not location:
+        return None
+    try:
+        target = url.join(URL(location))
+        same = target.origin() == url.origin()
+    except ValueError:
+        raise Rejected(
+            f"status {answer.status}, a redirect to nowhere: {printable(location, 80)}", Reason.REDIRECT
+        ) from None
+    if not same:
+        shown = printable(str(target.with_query(None).with_fragment(None).with_user(None)), 120)
+        raise Rejected(
+            f"status {answer.status}, a redirect to {shown}; only redirects on the host are followed", Reason.REDIRECT
+        )
+    return target
+
+
+def not_after(certificate: Mapping[str, Any]) -> float | None:
+    """Until when a certificate is valid, in seconds since the epoch."""
+    text = certificate.get("notAfter")
+    return float(ssl.cert_time_to_seconds(text)) if isinstance(text, str) else None

@@ -1,0 +1,103 @@
+"""Connections of probes: kept for a while or fresh for each, and what they tell of the server's certificate."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+import aiohttp
+from aiohttp.abc import AbstractResolver
+from aiohttp.client_proto import ResponseHandler
+
+from ml_exporter.http import answers
+from ml_exporter.http.client import HttpSettings
+from ml_exporter.http.connector import ssl_context
+
+OLDEST = 600.0
+"""Seconds after which kept connections are replaced: names move, certificates are renewed."""
+_TIMEOUT = aiohttp.ClientTimeout(total=None)
+
+
+class Connections:
+    """The connections to one endpoint."""
+
+    def __init__(self, settings: HttpSettings, resolver: AbstractResolver, *, fresh: bool) -> None:
+        """Raises `ConfigError` for a CA file that cannot be used."""
+        self._unix_socket, self._resolver, self._fresh = settings.unix_socket, resolver, fresh
+        self._ssl = ssl_context(settings.ca_file)
+        self._shared: aiohttp.ClientSession | None = None
+        self._retired: aiohttp.ClientSession | None = None
+        self._since = 0.0
+        self.opened = 0
+        self.not_after: float | None = None
+
+    @asynccontextmanager
+    async def session(self) -> AsyncIterator[aiohttp.ClientSession]:
+        """For one probe: of its own where connections are to be fresh, else the one that all share."""
+        if not self._fresh:
+            yield await self._current()
+            return
+        session = self._open()
+        try:
+            yield session
+        finally:
+            await session.close()
+
+    async def close(self) -> None:
+        """Close what is open; the object may be used again."""
+        sessions, self._shared, self._retired = (self._shared, self._retired), None, None
+        for session in sessions:
+            if session is not None:
+                await session.close()
+
+    async def _current(self) -> aiohttp.ClientSession:
+        if self._shared is not None and time.monotonic() - self._since > OLDEST:
+            # Probes of other models may still be using it: it is closed at the next change.
+            before, self._retired, self._shared = self._retired, self._shared, None
+            if before is not None:
+                await before.close()
+        if self._shared is None:
+            self._shared, self._since = self._open(), time.monotonic()
+        return self._shared
+
+    def _open(self) -> aiohttp.ClientSession:
+        return aiohttp.ClientSession(
+            connector=self._connector(),
+            timeout=_TIMEOUT,
+            auto_decompress=False,
+            cookie_jar=aiohttp.DummyCookieJar(),
+        )
+
+    def _connector(self) -> aiohttp.BaseConnector:
+        # No limit here: the prober has one, and a model that hangs must not hold up the others of its server.
+        made: aiohttp.BaseConnector
+        if self._unix_socket:
+            made = aiohttp.UnixConnector(self._unix_socket, limit=0, keepalive_timeout=OLDEST)
+        else:
+            made = aiohttp.TCPConnector(
+                limit=0, keepalive_timeout=OLDEST, ssl=self._ssl, resolver=self._resolver, use_dns_cache=False
+            )
+        factory = functools.partial(_Telling, self._connected, asyncio.get_running_loop())
+        made._factory = factory  # type: ignore[assignment]  # aiohttp has no public place for it
+        return made
+
+    def _connected(self, transport: asyncio.BaseTransport) -> None:
+        self.opened += 1
+        certificate = transport.get_extra_info("peercert")
+        if certificate:
+            self.not_after = answers.not_after(certificate)
+
+
+class _Telling(ResponseHandler):
+    """Tells of each new connection."""
+
+    def __init__(self, connected: Callable[[asyncio.BaseTransport], None], loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(loop)
+        self._tell = connected
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        self._tell(transport)

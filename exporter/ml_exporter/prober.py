@@ -1,0 +1,372 @@
+"""Probes every configured endpoint at its interval; what hangs or is dead holds up nothing else.
+
+A model is one task, so it never has two probes under way. Results are counted on the loop, which costs microseconds;
+pages are rendered in a thread, at most once a second for all of them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+from ml_exporter import discovery
+from ml_exporter.catalog import BY_NAME
+from ml_exporter.endpoint_config import asked
+from ml_exporter.endpoint_states import Histogram, Served
+from ml_exporter.errors import MlExporterError, SourceError
+from ml_exporter.exposition import Exposition, render_group
+from ml_exporter.http import HttpSettings
+from ml_exporter.http.probing import ProbeClient
+from ml_exporter.http.resolver import Resolver
+from ml_exporter.model import HistogramSample, Outcome, Sample
+from ml_exporter.ports import Result
+from ml_exporter.reading import chosen
+from ml_exporter.settings import Asked, Config, ConfiguredEndpoint
+
+log = logging.getLogger(__name__)
+
+ROOM = 1.0
+"""Seconds after which a probe that is still under way makes room for the next one to begin."""
+JITTER = 0.05
+"""Share of the interval by which a probe may come earlier or later."""
+FIRST_WITHIN = 1.0
+PER_SECOND = 500.0
+"""A new configuration is probed within a second, or at this rate if it is large."""
+PUBLISHED_EVERY = 1.0
+SHARE = 0.1
+"""Of the time that publishing may take."""
+VANISHED = 900.0
+"""Seconds that a model is still asked for after it has left the index: what was unloaded by mistake must be seen."""
+LONGEST_NAME = 200
+
+
+@dataclass(slots=True)
+class Probed:
+    """A model at work."""
+
+    asked: Asked
+    served: Served
+    task: asyncio.Task[None] | None = None
+    listed_at: float = 0.0
+
+
+@dataclass(slots=True)
+class Endpoint:
+    """An endpoint at work."""
+
+    configured: ConfiguredEndpoint
+    service: str
+    client: ProbeClient
+    models: dict[str, Probed] = field(default_factory=dict)
+    index_task: asyncio.Task[None] | None = None
+    index_up: bool | None = None
+    index_models: int = 0
+    index_error: str | None = None
+
+    @property
+    def name(self) -> str:
+        return self.configured.common.name
+
+    @property
+    def page(self) -> str:
+        return f"endpoint {self.name}"
+
+    def tasks(self) -> list[asyncio.Task[None]]:
+        """Everything that is under way for it."""
+        tasks = [probed.task for probed in self.models.values()]
+        return [task for task in (*tasks, self.index_task) if task is not None]
+
+
+Told = Callable[[Endpoint, Served, Result], None]
+
+
+class Prober:
+    """All endpoints of a configuration. `apply` starts them, and takes another configuration while running."""
+
+    def __init__(
+        self,
+        exposition: Exposition,
+        resolver: Resolver,
+        clock: Callable[[], float] = time.time,
+        told: Told = lambda endpoint, served, result: None,
+    ) -> None:
+        """`told` hears of each probe when it has ended."""
+        self._exposition, self._resolver, self._clock, self._told = exposition, resolver, clock, told
+        self.endpoints: dict[str, Endpoint] = {}
+        self._config = Config()
+        self._slots = asyncio.Semaphore(self._config.probes.concurrency)
+        self._lateness = Histogram(BY_NAME["ml_prober_lateness_seconds"].buckets)
+        self._dirty: set[tuple[str, str]] = set()
+        self._ripening: dict[tuple[str, str], float] = {}
+        self._publisher: asyncio.Task[None] | None = None
+
+    # Life
+
+    def clients(self, config: Config) -> dict[str, ProbeClient]:
+        """A client for each endpoint that is not running as configured. Raises `ConfigError` for unusable secrets."""
+        same = (
+            config.probes == self._config.probes and config.stack.scrape_interval == self._config.stack.scrape_interval
+        )
+        return {
+            endpoint.common.name: ProbeClient(
+                settings_of(endpoint), self._resolver, fresh=endpoint.common.connection == "fresh", clock=self._clock
+            )
+            for endpoint in config.endpoints
+            if not same or not self._runs(endpoint, config)
+        }
+
+    def _runs(self, endpoint: ConfiguredEndpoint, config: Config) -> bool:
+        running = self.endpoints.get(endpoint.common.name)
+        service = config.service_of_endpoint(endpoint.common.name)
+        currency = config.costs == self._config.costs
+        return running is not None and running.configured == endpoint and running.service == service and currency
+
+    async def apply(self, config: Config, clients: dict[str, ProbeClient]) -> None:
+        """Start what has a new client, stop what is gone; the others go on undisturbed."""
+        wanted = {endpoint.common.name for endpoint in config.endpoints}
+        await self._stop(*(name for name in self.endpoints if name not in wanted or name in clients))
+        self._config = config
+        self._slots = asyncio.Semaphore(config.probes.concurrency)
+        spread = FIRST_WITHIN + len(clients) / PER_SECOND
+        for configured in config.endpoints:
+            name = configured.common.name
+            if name in clients:
+                endpoint = Endpoint(configured, config.service_of_endpoint(name), clients[name])
+                self.endpoints[name] = endpoint
+                self._start(endpoint, min(spread, configured.interval))
+        if self.endpoints and self._publisher is None:
+            self._publisher = asyncio.create_task(self._publish_for_ever(), name="probes are published")
+        self._show_changes()
+
+    async def close(self) -> None:
+        """Stop everything."""
+        await self._stop(*self.endpoints)
+        if self._publisher is not None:
+            self._publisher.cancel()
+            await asyncio.gather(self._publisher, return_exceptions=True)
+            self._publisher = None
+
+    async def _stop(self, *names: str) -> None:
+        gone = [self.endpoints.pop(name) for name in names]
+        tasks = [task for endpoint in gone for task in endpoint.tasks()]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        for endpoint in gone:
+            await endpoint.client.close()
+            self._exposition.remove(endpoint.page)
+
+    def _start(self, endpoint: Endpoint, spread: float) -> None:
+        common = endpoint.configured.common
+        self._dirty.add((endpoint.name, ""))
+        if common.discover:
+            endpoint.index_task = asyncio.create_task(self._index_for_ever(endpoint), name=f"index of {endpoint.name}")
+        else:
+            self._watch(endpoint, asked(endpoint.configured), random.uniform(0.0, spread))
+        log.info("endpoint started", extra={"endpoint": endpoint.name, "protocol": common.protocol, "url": common.url})
+
+    def _watch(self, endpoint: Endpoint, wanted: Asked, delay: float) -> None:
+        checks = [step.check for step in wanted.steps]
+        gap = self._config.stack.scrape_interval * 1.2
+        served = Served(wanted.model, wanted.version, checks, self._config.probes.buckets, gap)
+        probed = Probed(wanted, served, listed_at=self._clock())
+        endpoint.models[wanted.model] = probed
+        probed.task = asyncio.create_task(self._probe_for_ever(endpoint, probed, delay), name=f"probe {endpoint.name}")
+
+    # Probing
+
+    async def _probe_for_ever(self, endpoint: Endpoint, probed: Probed, delay: float) -> None:
+        loop, interval = asyncio.get_running_loop(), endpoint.configured.interval
+        due = loop.time() + delay
+        while True:
+            await asyncio.sleep(due - loop.time())
+            async with self._room():
+                self._lateness.observe(max(0.0, loop.time() - due))
+                await self.probe_once(endpoint, probed)
+            due = max(due + interval, loop.time()) + random.uniform(-JITTER, JITTER) * interval
+
+    @asynccontextmanager
+    async def _room(self) -> AsyncIterator[None]:
+        """A place among those that begin; given back after a while even by what hangs, so that the rest goes on."""
+        slots = self._slots
+        await slots.acquire()
+        held = [slots]
+
+        def give_back() -> None:
+            while held:
+                held.pop().release()
+
+        timer = asyncio.get_running_loop().call_later(ROOM, give_back)
+        try:
+            yield
+        finally:
+            timer.cancel()
+            give_back()
+
+    async def probe_once(self, endpoint: Endpoint, probed: Probed) -> None:
+        """One probe, counted and told. Raises nothing."""
+        served, before = probed.served, probed.served.failures
+        try:
+            result = await endpoint.client.probe(probed.asked.steps, endpoint.configured.timeout)
+        except Exception:  # whatever goes wrong in one probe must not end the others
+            log.exception("probe ended in a bug", extra={"endpoint": endpoint.name, "model": served.model})
+            return
+        now = self._clock()
+        served.record(result, now)
+        key = (endpoint.name, served.model)
+        self._dirty.add(key)
+        ripe_at = served.ripe_at(now)
+        if ripe_at is not None:
+            self._ripening[key] = ripe_at
+        self._told(endpoint, served, result)
+        about = {"endpoint": endpoint.name, "model": served.model}
+        if result.outcome is not Outcome.OK and before == 0:
+            log.warning("probe failed", extra={**about, "outcome": str(result.outcome), "error": result.problem})
+        elif before and result.outcome is Outcome.OK:
+            log.info("probe succeeds again", extra={**about, "failures": before})
+
+    # The index of models
+
+    async def _index_for_ever(self, endpoint: Endpoint) -> None:
+        while True:
+            await self._read_index(endpoint)
+            await asyncio.sleep(self._config.probes.discovery_interval * random.uniform(1 - JITTER, 1 + JITTER))
+
+    async def _read_index(self, endpoint: Endpoint) -> None:
+        common, options = endpoint.configured.common, endpoint.configured.options
+        index = discovery.index(common.protocol, options)
+        assert index is not None
+        try:
+            async with self._room():
+                answer = await endpoint.client.read(index.call, endpoint.configured.timeout)
+            listed = await asyncio.to_thread(index.models, answer)
+        except MlExporterError as error:
+            said = f"{error.reason}: {error}" if isinstance(error, SourceError) else str(error)
+            if said != endpoint.index_error:
+                log.warning("index of models cannot be read", extra={"endpoint": endpoint.name, "error": said})
+            endpoint.index_up, endpoint.index_error = False, said
+        else:
+            endpoint.index_up, endpoint.index_error = True, None
+            await self._follow_index(endpoint, listed)
+        self._dirty.add((endpoint.name, ""))
+
+    async def _follow_index(self, endpoint: Endpoint, listed: tuple[str, ...]) -> None:
+        """Probe what is listed and wanted; what has left the list is asked for a while longer."""
+        common, now = endpoint.configured.common, self._clock()
+        names = sorted(
+            name
+            for name in set(listed)
+            if 0 < len(name) <= LONGEST_NAME and name.isprintable() and chosen(name, common.include, common.exclude)
+        )
+        endpoint.index_models = len(names)
+        for name in names[: common.max_models]:
+            if name in endpoint.models:
+                endpoint.models[name].listed_at = now
+            else:
+                self._watch(endpoint, asked(endpoint.configured, name), random.uniform(0.0, FIRST_WITHIN))
+        for name in [name for name, probed in endpoint.models.items() if now - probed.listed_at > VANISHED]:
+            task = endpoint.models.pop(name).task
+            if task is not None:
+                task.cancel()
+            self._dirty.add((endpoint.name, name))
+
+    # Publishing
+
+    async def _publish_for_ever(self) -> None:
+        while True:
+            began = time.monotonic()
+            try:
+                await self.publish()
+            except Exception:
+                log.exception("probes could not be published")
+            await asyncio.sleep(max(PUBLISHED_EVERY, (time.monotonic() - began) * (1 - SHARE) / SHARE))
+
+    async def publish(self) -> None:
+        """Bring what changed since the last time to the page."""
+        now = self._clock()
+        ripe = [key for key, at in self._ripening.items() if at <= now]
+        for key in ripe:
+            del self._ripening[key]
+        self._dirty.update(ripe)
+        if self._dirty:
+            changes = self._collect(now)
+            await asyncio.to_thread(self._render, changes)
+
+    def _show_changes(self) -> None:
+        """Show at once what a new configuration brought."""
+        self._render(self._collect(self._clock()))
+
+    def _collect(self, now: float) -> list[tuple[Endpoint, str, list[Sample | HistogramSample] | None]]:
+        """The samples of what changed, taken on the loop, so that nothing moves while they are read."""
+        dirty, self._dirty = self._dirty, set()
+        changes: list[tuple[Endpoint, str, list[Sample | HistogramSample] | None]] = []
+        for name, model in dirty:
+            endpoint = self.endpoints.get(name)
+            if endpoint is None:
+                continue
+            probed = endpoint.models.get(model)
+            if probed is not None:
+                changes.append(
+                    (endpoint, f"model {model}", [*probed.served.samples(now), *_served(endpoint, probed.served)])
+                )
+            elif model:
+                changes.append((endpoint, f"model {model}", None))
+            changes.append((endpoint, "", list(self._of(endpoint))))
+        return changes
+
+    def _render(self, changes: list[tuple[Endpoint, str, list[Sample | HistogramSample] | None]]) -> None:
+        for endpoint, key, samples in changes:
+            fixed = {"ml_service": endpoint.service, "ml_endpoint": endpoint.name}
+            group = None if samples is None else render_group(samples, fixed)
+            self._exposition.update(endpoint.page, {key: group}, endpoint.configured.series_limit)
+        lateness = self._lateness.sample("ml_prober_lateness_seconds", ())
+        self._exposition.update("prober", {"": render_group([lateness], {})} if self.endpoints else {"": None})
+        self._exposition.publish()
+
+    def _of(self, endpoint: Endpoint) -> list[Sample | HistogramSample]:
+        """Series of the endpoint itself."""
+        configured, common = endpoint.configured, endpoint.configured.common
+        samples: list[Sample | HistogramSample] = [
+            Sample("ml_endpoint_info", (common.protocol, common.server or ""), 1),
+            Sample("ml_endpoint_interval_seconds", (), configured.interval),
+        ]
+        known = (
+            ("ml_endpoint_latency_limit_seconds", (), common.latency_limit),
+            ("ml_endpoint_tls_not_after_timestamp_seconds", (), endpoint.client.not_after),
+            ("ml_cost_per_hour", (self._config.costs.currency,), common.cost_per_hour),
+            ("ml_endpoint_index_up", (), None if endpoint.index_up is None else int(endpoint.index_up)),
+            ("ml_endpoint_index_models", (), endpoint.index_models if endpoint.index_up else None),
+        )
+        samples += [Sample(family, labels, value) for family, labels, value in known if value is not None]
+        return samples
+
+
+def _served(endpoint: Endpoint, served: Served) -> list[Sample]:
+    """What a version that answers is in the registry."""
+    registered = endpoint.configured.common.registered_model
+    if registered is None or not served.version:
+        return []
+    source, _, model = registered.partition("/")
+    return [Sample("ml_endpoint_serves_info", (source, model, served.version), 1)]
+
+
+def settings_of(endpoint: ConfiguredEndpoint) -> HttpSettings:
+    """How an endpoint is reached."""
+    common = endpoint.common
+    return HttpSettings(
+        url=common.url,
+        timeout=endpoint.timeout,
+        headers=common.headers,
+        username=common.username,
+        password=common.password,
+        password_file=common.password_file,
+        token_file=common.token_file,
+        ca_file=common.ca_file,
+        unix_socket=common.unix_socket,
+        max_response_bytes=common.max_response_bytes,
+    )

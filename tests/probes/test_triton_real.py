@@ -1,0 +1,157 @@
+"""A real Triton on CPU: what it answers, what it counts of it, and what our probe says of it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+import requests
+from tests.support.debian import Unavailable
+from tests.support.native import total
+from tests.support.programs import wait_until
+from tests.support.triton_server import MODEL, MODEL_VERSION, VERSION, TritonServer, triton
+
+pytestmark = pytest.mark.servers
+
+CANARY = {"inputs": [{"name": "x", "shape": [2, 2], "datatype": "FP32", "data": [1, 2, 3, 4]}]}
+TOO_WIDE = {"inputs": [{"name": "x", "shape": [1, 3], "datatype": "FP32", "data": [1, 2, 3]}]}
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TritonServer]:
+    try:
+        with triton(tmp_path_factory.mktemp("triton")) as server:
+            yield server
+    except Unavailable as reason:
+        pytest.skip(str(reason))
+
+
+@pytest.fixture
+def server(running: TritonServer) -> Iterator[TritonServer]:
+    yield running
+    running.control.set("ok")
+
+
+def ask(server: TritonServer, path: str = MODEL, body: Any = CANARY, timeout: float = 10) -> requests.Response:
+    return requests.post(f"{server.url}/v2/models/{path}/infer", json=body, timeout=timeout)
+
+
+def ready(server: TritonServer, path: str = MODEL) -> int:
+    return requests.get(f"{server.url}/v2/models/{path}/ready", timeout=10).status_code
+
+
+def state(server: TritonServer) -> str:
+    """By its index of models."""
+    listed = requests.post(f"{server.url}/v2/repository/index", json={}, timeout=10).json()
+    states: list[str] = [model["state"] for model in listed if model["name"] == MODEL]
+    return states[0]
+
+
+@contextmanager
+def unloaded(server: TritonServer) -> Iterator[None]:
+    """The model is not ready within the block, and ready after it."""
+    server.unload()
+    try:
+        wait_until(lambda: ready(server) == 400, 10, "the model is not ready")
+        yield
+    finally:
+        server.load()
+
+
+def counted(server: TritonServer) -> tuple[float, float]:
+    """Its own counters of the model's requests: well, not well."""
+    text = server.metrics()
+    good, bad = (
+        total(text, f"nv_inference_request_{what}", model=MODEL, version=MODEL_VERSION)
+        for what in ("success", "failure")
+    )
+    return good, bad
+
+
+def since(server: TritonServer, before: tuple[float, float]) -> tuple[float, float]:
+    good, bad = counted(server)
+    return good - before[0], bad - before[1]
+
+
+def test_it_is_the_version_that_we_say(server: TritonServer) -> None:
+    assert requests.get(f"{server.url}/v2", timeout=10).json()["version"] == VERSION
+
+
+def test_the_model_obeys(server: TritonServer) -> None:
+    found = {}
+    for mode in ("ok", "wrong_value", "wrong_shape"):
+        server.control.set(mode)
+        output = ask(server).json()["outputs"][0]
+        found[mode] = (output["shape"], output["data"])
+    assert found == {
+        "ok": ([2, 1], [3.0, 7.0]),
+        "wrong_value": ([2, 1], [103.0, 107.0]),
+        "wrong_shape": ([2, 2], [3.0, 3.0, 7.0, 7.0]),
+    }
+
+
+def test_a_model_that_is_not_there_is_not_ready_just_as_one_that_is_unloaded_or_being_loaded(
+    server: TritonServer,
+) -> None:
+    assert (ready(server), ready(server, "made-up"), ready(server, f"{MODEL}/versions/9")) == (200, 400, 400)
+    with unloaded(server):
+        assert ask(server).status_code == 404
+        server.control.set("not_ready")
+        loading = threading.Thread(target=server.load)
+        loading.start()
+        wait_until(lambda: state(server) == "LOADING", 10, "the model is being loaded")
+        assert ready(server) == 400
+        server.control.set("ok")
+        loading.join()
+    assert (ready(server), ask(server).status_code) == (200, 200)
+
+
+def test_an_error_of_its_model_is_a_500_and_counts_as_success(server: TritonServer) -> None:
+    before = counted(server)
+    server.control.set("error")
+    assert [ask(server).status_code for _ in range(3)] == [500] * 3
+    assert since(server, before) == (3, 0)
+
+
+def test_what_it_refuses_is_not_counted(server: TritonServer) -> None:
+    before = counted(server)
+    refused = [
+        ask(server, body=TOO_WIDE),
+        ask(server, "made-up"),
+        ask(server, f"{MODEL}/versions/9"),
+        ask(server, body={}),
+    ]
+    assert [answer.status_code for answer in refused] == [400, 404, 404, 500]
+    assert ask(server).status_code == 200
+    assert since(server, before) == (1, 0)
+
+
+def test_its_counters_begin_anew_when_the_model_is_loaded_again(server: TritonServer) -> None:
+    ask(server)
+    ask(server)
+    assert counted(server)[0] >= 2
+    with unloaded(server):
+        pass
+    ask(server)
+    assert counted(server) == (1, 0)
+
+
+def test_what_the_client_gave_up_counts_as_success(server: TritonServer) -> None:
+    before = counted(server)
+    server.control.set("hang")
+    with pytest.raises(requests.Timeout):
+        ask(server, timeout=0.5)
+    server.control.set("ok")
+    wait_until(lambda: since(server, before) == (1, 0), 10, "the request that hung has been counted")
+
+
+def test_its_latency_is_a_sum_and_where_wanted_a_summary(server: TritonServer) -> None:
+    name, labels = "nv_inference_request_summary_us", {"model": MODEL, "version": MODEL_VERSION}
+    before = server.metrics()
+    ask(server)
+    after = server.metrics()
+    assert total(after, f"{name}_count", **labels) == total(before, f"{name}_count", **labels) + 1
+    assert total(after, f"{name}_sum", **labels) == total(after, "nv_inference_request_duration_us", **labels) > 0
