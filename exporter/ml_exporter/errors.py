@@ -73,4 +73,9 @@ class Malformed(SourceError):  # noqa: N818 — as above
 
 
 class WrongPrediction(MlExporterError):  # noqa: N818 — as above
-    """An endpoint answered, and its prediction is not what was to be expected: says which part of it and why."""
+    """An endpoint answered, and its prediction is not what was to be expected: says which part of it and why.
+
+    `version` is the version of the model that answered so, if it said.
+    """
+
+    version: str | None = None

@@ -7,7 +7,7 @@ import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 from ml_exporter.decoding import printable
 from ml_exporter.errors import ConfigError, WrongPrediction
@@ -38,7 +38,7 @@ class Expected:
     max: float | None = None
     """Limits, included, of every number."""
     values: Any = None
-    """Golden values, nested as the prediction is, or flat."""
+    """Golden values, nested as the prediction is, or flat; kept flat."""
     tolerance: Annotated[float, Between(0, 1e12)] = 1e-6
     """How far a number may be from its golden value: absolute up to 1, in proportion to the golden value above."""
     matches: str | None = None
@@ -48,10 +48,14 @@ class Expected:
         """Raises `ConfigError` for what no prediction could be."""
         if self.shape is not None and (len(self.shape) > MAX_DEPTH or min(self.shape, default=0) < -1):
             raise ConfigError(f"shape: found {list(self.shape)}; allowed are at most {MAX_DEPTH} sizes, or -1 for any")
-        limits = [limit for limit in (self.min, self.max) if limit is not None]
-        if not all(map(math.isfinite, limits)) or limits != sorted(limits):
-            raise ConfigError(f"max: found {limits}; allowed are finite limits, min not above max")
-        for value in flat(self.values):
+        for name, limit in (("min", self.min), ("max", self.max)):
+            if limit is not None and not math.isfinite(limit):
+                raise ConfigError(f"{name}: found {limit}; allowed is a finite number")
+        if self.min is not None and self.max is not None and self.min > self.max:
+            raise ConfigError(f"max: found {self.max:g}, which is below min, {self.min:g}")
+        if self.values is not None:
+            object.__setattr__(self, "values", flat(self.values))
+        for value in self.values or ():
             if type(value) not in (*_TYPES, type(None)) or (type(value) in _NUMBERS and not _finite(value)):
                 raise ConfigError(f"values: found {_shown(value)}; allowed are finite numbers, texts, true and false")
         try:
@@ -60,8 +64,7 @@ class Expected:
             raise ConfigError(f"matches: found '{self.matches}', which is no regular expression: {error}") from None
 
 
-@dataclass(frozen=True, slots=True)
-class Tensor:
+class Tensor(NamedTuple):
     """A part of a prediction: its elements in order, their type, and its form."""
 
     shape: tuple[int, ...]
@@ -95,7 +98,7 @@ def hold(expected: tuple[Expected, ...], prediction: Any, find: Any = None) -> N
 def _hold(each: Expected, tensor: Tensor, what: str) -> None:
     if each.datatype not in (None, tensor.datatype) and (each.datatype, tensor.datatype) != ("number", "integer"):
         raise WrongPrediction(f"{what} is {tensor.datatype or 'of no known type'}; expected is {each.datatype}")
-    if each.shape is not None and not _fits(tensor.shape, each.shape):
+    if each.shape not in (None, tensor.shape) and not _fits(tensor.shape, each.shape):
         raise WrongPrediction(f"{what} has the shape {list(tensor.shape)}; expected is {list(each.shape)}")
     if each.min is not None or each.max is not None:
         _between(each, tensor.elements, what)
@@ -122,12 +125,22 @@ def _between(each: Expected, elements: tuple[Any, ...], what: str) -> None:
 
 
 def _golden(each: Expected, elements: tuple[Any, ...], what: str) -> None:
-    golden = flat(each.values)
+    golden = each.values
     if len(golden) != len(elements):
         raise WrongPrediction(f"{what} has {len(elements)} elements; expected are {len(golden)}")
+    if _near(elements, golden, each.tolerance):
+        return
     for position, (found, wanted) in enumerate(zip(elements, golden, strict=True)):
         if not _same(found, wanted, each.tolerance):
             raise WrongPrediction(f"{what} holds {_shown(found)} at {position}; expected is {_shown(wanted)}")
+
+
+def _near(elements: tuple[Any, ...], golden: tuple[Any, ...], tolerance: float) -> bool:
+    """Whether all are floats within the tolerance as it is up to 1: quick, for it is how most predictions are."""
+    for found, wanted in zip(elements, golden, strict=True):
+        if not (type(found) is float and type(wanted) is float and -tolerance <= found - wanted <= tolerance):
+            return False
+    return True
 
 
 def _same(found: Any, wanted: Any, tolerance: float) -> bool:
@@ -192,7 +205,7 @@ def tensor_of(value: Any, name: str = "") -> Tensor:
 def finite(elements: tuple[Any, ...], what: str) -> None:
     """Raises `WrongPrediction` for an element that is nothing, and for a number, however deep inside, that is none."""
     types = set(map(type, elements))
-    if types <= _CERTAIN:
+    if types <= _CERTAIN or (types == {float} and all(map(math.isfinite, elements))):
         return
     for position, element in enumerate(elements if types <= {*_CERTAIN, float, type(None)} else _inside(elements)):
         if element is None or (type(element) is float and not math.isfinite(element)):
@@ -219,8 +232,7 @@ def flat(values: Any) -> tuple[Any, ...]:
     """The innermost values of nested lists, in order."""
     if not isinstance(values, list | tuple):
         return (values,)
-    types = set(map(type, values))
-    if list not in types and tuple not in types:
+    if set(map(type, values)).isdisjoint((list, tuple)):
         return tuple(values)
     found: list[Any] = []
     stack = [iter(values)]

@@ -69,7 +69,11 @@ def parse(cls: type[T], data: Any, path: str = "") -> T:
             values[name] = convert(hints[name], data[name], where)
         elif field.default is MISSING and field.default_factory is MISSING:
             raise ConfigError(f"{where}: missing; it must be given")
-    return cls(**values)
+    try:
+        return cls(**values)
+    except ConfigError as error:
+        # What a section says of its own keys together.
+        raise ConfigError(f"{path}.{error}" if path else str(error)) from None
 
 
 def reject_unknown_keys(data: Mapping[Any, Any], allowed: Any, path: str) -> None:

@@ -38,6 +38,11 @@ class MlserverServer:
     def unload(self) -> None:
         self._repository("unload")
 
+    def release(self, version: str) -> None:
+        """Serve the same model as this version instead."""
+        _describe_model(self.control.file.parent, version)
+        self.load()
+
     def metrics(self) -> str:
         """What it says of itself, as Prometheus would read it."""
         answer = requests.get(self.metrics_url, timeout=10)
@@ -85,10 +90,14 @@ def _configure(folder: Path, **ports: int) -> None:
         "debug": False,  # else a failure answers with its whole traceback
         "metrics_dir": str(folder / "metrics"),
     }
-    model = {"name": MODEL, "implementation": "mlserver_runtime.Sums", "parameters": {"version": MODEL_VERSION}}
     (folder / "metrics").mkdir()
     (folder / MODEL).mkdir()
     (folder / "settings.json").write_text(json.dumps(settings), encoding="utf-8")
+    _describe_model(folder, MODEL_VERSION)
+
+
+def _describe_model(folder: Path, version: str) -> None:
+    model = {"name": MODEL, "implementation": "mlserver_runtime.Sums", "parameters": {"version": version}}
     (folder / MODEL / "model-settings.json").write_text(json.dumps(model), encoding="utf-8")
 
 

@@ -51,7 +51,7 @@ class RayServeServer:
     def deploy(self) -> None:
         """Serve the application, and wait until it answers."""
         self.control.set("ok")
-        wait_until(lambda: ROUTE.encode() in self.routes(), READY_WITHIN, f"{ROUTE} is served", watch=[self.process])
+        wait_until(lambda: _answers(self.url), READY_WITHIN, f"{ROUTE} answers", watch=[self.process])
 
     def undeploy(self) -> None:
         """Stop serving it, and wait until its route is gone."""
@@ -117,6 +117,14 @@ def _wait(server: RayServeServer, deployed: bool) -> None:
         if server.process.exit_code == netns_relay.NO_NAMESPACE:
             raise debian.Unavailable(f"Ray needs a network namespace of its own: {reason}") from None
         raise
+
+
+def _answers(url: str) -> bool:
+    """Its route is listed before it does: the first request waits for the replica."""
+    try:
+        return requests.post(f"{url}{ROUTE}", json={"x": [[0, 0]]}, timeout=10).status_code == 200
+    except requests.RequestException:
+        return False
 
 
 def _listens(url: str) -> bool:

@@ -48,11 +48,20 @@ class TritonServer:
     process: Process
 
     def load(self) -> None:
+        """Connections that were open before, and kept, wait until it is done: the call holds up their thread."""
         self._repository("load")
 
     def unload(self) -> None:
         """Returns before it is done: wait until the model is not ready."""
         self._repository("unload")
+
+    def release(self, version: str) -> None:
+        """Serve the same model as this version instead."""
+        model = self.control.file.parent / "models" / MODEL
+        (old,) = (path for path in model.iterdir() if path.is_dir())
+        if old.name != version:
+            old.rename(model / version)
+        self.load()
 
     def metrics(self) -> str:
         """What it says of itself, as Prometheus would read it."""

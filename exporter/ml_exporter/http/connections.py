@@ -7,6 +7,7 @@ import functools
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 
 import aiohttp
 from aiohttp.abc import AbstractResolver
@@ -28,47 +29,53 @@ class Connections:
         """Raises `ConfigError` for a CA file that cannot be used."""
         self._unix_socket, self._resolver, self._fresh = settings.unix_socket, resolver, fresh
         self._ssl = ssl_context(settings.ca_file)
-        self._shared: aiohttp.ClientSession | None = None
-        self._retired: aiohttp.ClientSession | None = None
+        self._shared: _Session | None = None
+        self._retired: _Session | None = None
+        self._idle: list[_Session] = []
+        """Without connections; making a session costs nearly as much as a connection."""
         self._since = 0.0
         self.opened = 0
         self.not_after: float | None = None
 
     @asynccontextmanager
     async def session(self) -> AsyncIterator[aiohttp.ClientSession]:
-        """For one probe: of its own where connections are to be fresh, else the one that all share."""
+        """For one probe: without connections yet where they are to be fresh, else the one that all share."""
         if not self._fresh:
-            yield await self._current()
+            yield (await self._current()).http
             return
-        session = self._open()
+        session = self._idle.pop() if self._idle else self._open()
         try:
-            yield session
+            yield session.http
         finally:
-            await session.close()
+            session.hang_up()
+            self._idle.append(session)
 
     async def close(self) -> None:
         """Close what is open; the object may be used again."""
-        sessions, self._shared, self._retired = (self._shared, self._retired), None, None
+        sessions = [session for session in (self._shared, self._retired, *self._idle) if session is not None]
+        self._shared, self._retired, self._idle = None, None, []
         for session in sessions:
-            if session is not None:
-                await session.close()
+            await session.http.close()
 
-    async def _current(self) -> aiohttp.ClientSession:
+    async def _current(self) -> _Session:
         if self._shared is not None and time.monotonic() - self._since > OLDEST:
             # Probes of other models may still be using it: it is closed at the next change.
             before, self._retired, self._shared = self._retired, self._shared, None
             if before is not None:
-                await before.close()
+                await before.http.close()
         if self._shared is None:
             self._shared, self._since = self._open(), time.monotonic()
         return self._shared
 
-    def _open(self) -> aiohttp.ClientSession:
-        return aiohttp.ClientSession(
-            connector=self._connector(),
-            timeout=_TIMEOUT,
-            auto_decompress=False,
-            cookie_jar=aiohttp.DummyCookieJar(),
+    def _open(self) -> _Session:
+        connector, opened = self._connector(), list[ResponseHandler]()
+        factory = functools.partial(_Telling, self._connected, opened, asyncio.get_running_loop())
+        connector._factory = factory  # type: ignore[assignment]  # aiohttp has no public place for it
+        return _Session(
+            aiohttp.ClientSession(
+                connector=connector, timeout=_TIMEOUT, auto_decompress=False, cookie_jar=aiohttp.DummyCookieJar()
+            ),
+            opened,
         )
 
     def _connector(self) -> aiohttp.BaseConnector:
@@ -80,8 +87,6 @@ class Connections:
             made = aiohttp.TCPConnector(
                 limit=0, keepalive_timeout=OLDEST, ssl=self._ssl, resolver=self._resolver, use_dns_cache=False
             )
-        factory = functools.partial(_Telling, self._connected, asyncio.get_running_loop())
-        made._factory = factory  # type: ignore[assignment]  # aiohttp has no public place for it
         return made
 
     def _connected(self, transport: asyncio.BaseTransport) -> None:
@@ -91,13 +96,37 @@ class Connections:
             self.not_after = answers.not_after(certificate)
 
 
+@dataclass(frozen=True, slots=True)
+class _Session:
+    http: aiohttp.ClientSession
+    opened: list[ResponseHandler]
+    """Its connections since it last hung up."""
+
+    def hang_up(self) -> None:
+        """Close its connections; it may open new ones."""
+        for connection in self.opened:
+            connection.close()
+        self.opened.clear()
+
+
 class _Telling(ResponseHandler):
     """Tells of each new connection."""
 
-    def __init__(self, connected: Callable[[asyncio.BaseTransport], None], loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self,
+        connected: Callable[[asyncio.BaseTransport], None],
+        opened: list[ResponseHandler],
+        loop: asyncio.AbstractEventLoop,
+    ) -> None:
         super().__init__(loop)
-        self._tell = connected
+        self._tell, self._opened = connected, opened
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
+        self._opened.append(self)
         self._tell(transport)
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        super().connection_lost(exc)
+        if self in self._opened:
+            self._opened.remove(self)

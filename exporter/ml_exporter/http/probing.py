@@ -127,6 +127,7 @@ class ProbeClient:
             found = await _judged(step, answer)
         except (SourceError, WrongPrediction) as error:
             problem, outcome = error, _outcome(step.check, error, judged=ended is not None)
+            found = Finding(version=getattr(error, "version", None))
         seconds = (ended or time.perf_counter()) - start
         said = self._credentials.mask(str(problem)) if problem else None
         excerpt = seen.body[:EXCERPT]
@@ -180,8 +181,10 @@ class ProbeClient:
         headers = exchange.headers.copy()
         headers.update(self._credentials.headers())
         headers.update(call.headers)
-        body = call.body if method == call.method else None
-        data = body if body is None or isinstance(body, bytes) else msgspec.json.encode(body)
+        data = call.body if method == call.method else None
+        if data is not None and not isinstance(data, bytes):
+            data = msgspec.json.encode(data)
+            headers["Content-Type"] = "application/json"
         seen.reset()
         request = exchange.session.request(method, url, headers=headers, data=data, allow_redirects=False)
         async with request as response:

@@ -1,0 +1,267 @@
+"""What happens on each server every minute, and what must be recorded of it: computed by hand.
+
+Sixty a minute are one a second. Of 180 observations, 90 in each of two buckets (a, b] and (b, c], the median is b and
+the 99th percentile lies 98 % of the way from b to c.
+"""
+
+from __future__ import annotations
+
+from tests.support.native_metrics import Case, Observed
+
+_INFER = {"path": "/v2/models/{model_name}/infer"}
+_TF = {"model_name": "half", "API": "Predict"}
+
+CASES = (
+    Case(
+        server="triton",
+        moves={
+            'nv_inference_request_success{model="sk"}': 120,
+            'nv_inference_request_failure{reason="BACKEND"}': 30,
+            'nv_inference_request_failure{reason="CANCELED"}': 6,
+            "nv_inference_request_duration_us": 120 * 50_000,
+            "nv_inference_queue_duration_us": 120 * 2_000,
+            "nv_inference_count": 480,
+            "nv_inference_exec_count": 120,
+            "nv_inference_pending_request_count": 1,
+        },
+        expected={
+            "ml:requests:rate5m": {("sk", "1"): 2 + 0.5 + 0.1},
+            "ml:requests_bad:rate5m": {("sk", "1"): 0.5},
+            "ml:request_seconds:mean5m": {("sk", "1"): 0.05},
+            "ml:requests_waiting:max": {("sk", "1"): 10},
+            "ml:queue_seconds:mean5m": {("sk", "1"): 0.002},
+            "ml:batch_size:mean5m": {("sk", "1"): 4},
+        },
+    ),
+    Case(
+        server="mlserver",
+        moves={
+            'model_infer_request_success_total{model="sk"}': 180,
+            'model_infer_request_failure_total{model="sk"}': 60,
+            'model_infer_request_failure_total{model="nope"}': 30,
+            'model_infer_request_duration_sum{model="sk"}': 24,
+            'model_infer_request_duration_count{model="sk"}': 240,
+            'model_infer_request_duration_sum{model="nope"}': 0.3,
+            'model_infer_request_duration_count{model="nope"}': 30,
+            "rest_server_request_duration_seconds": Observed({**_INFER, "status_code": "200"}, {0.1: 90, 0.25: 90}),
+        },
+        expected={
+            "ml:requests:rate5m": {("sk", ""): 3 + 1, ("", ""): 0.5},
+            "ml:requests_bad:rate5m": {("sk", ""): 1, ("", ""): 0.5},
+            "ml:request_seconds:mean5m": {("sk", ""): 0.1, ("", ""): 0.01},
+            "ml:request_seconds:p50_5m": {("", ""): 0.1},
+            "ml:request_seconds:p99_5m": {("", ""): 0.247},
+        },
+    ),
+    Case(
+        server="kserve",
+        moves={"request_predict_seconds": Observed({"model_name": "iris"}, {0.01: 60, 0.05: 60}, sum=3)},
+        expected={
+            "ml:requests:rate5m": {("iris", ""): 2},
+            "ml:request_seconds:mean5m": {("iris", ""): 0.025},
+            "ml:request_seconds:p50_5m": {("iris", ""): 0.01},
+            "ml:request_seconds:p99_5m": {("iris", ""): 0.0495},
+        },
+    ),
+    Case(
+        server="seldon",
+        moves={
+            'seldon_model_infer_total{code="200"}': 120,
+            'seldon_model_infer_total{code="400"}': 12,
+            'seldon_model_infer_total{code="503"}': 30,
+            'seldon_model_infer_total{code="OK"}': 60,
+            'seldon_model_infer_total{code="Unavailable"}': 6,
+            'seldon_model_infer_total{code="InvalidArgument"}': 6,
+            'seldon_model_infer_seconds_total{code="200"}': 12,
+            'seldon_model_infer_seconds_total{code="503"}': 0.6,
+            'seldon_model_infer_seconds_total{code="OK"}': 3,
+            "seldon_model_infer_api_seconds": Observed({"code": "200"}, {0.1: 90, 0.25: 90}),
+        },
+        expected={
+            "ml:requests:rate5m": {("iris", ""): 2 + 0.2 + 0.5 + 1 + 0.1 + 0.1},
+            "ml:requests_bad:rate5m": {("iris", ""): 0.5 + 0.1},
+            "ml:request_seconds:mean5m": {("iris", ""): 15.6 / 234},
+            "ml:request_seconds:p50_5m": {("", ""): 0.1},
+            "ml:request_seconds:p99_5m": {("", ""): 0.247},
+        },
+    ),
+    Case(
+        server="tensorflow_serving",
+        moves={
+            ':tensorflow:serving:request_count{status="OK"}': 120,
+            ':tensorflow:serving:request_count{status="INVALID_ARGUMENT"}': 60,
+            ':tensorflow:serving:request_count{status="INTERNAL"}': 30,
+            ':tensorflow:serving:request_count{status="NOT_FOUND"}': 600,
+            ":tensorflow:serving:request_latency": Observed(_TF, {20823: 60, 37481.3: 60}, sum=120 * 22_500),
+        },
+        expected={
+            "ml:requests:rate5m": {("half", ""): 2 + 1 + 0.5},
+            "ml:requests_bad:rate5m": {("half", ""): 0.5},
+            "ml:request_seconds:mean5m": {("half", ""): 0.0225},
+            "ml:request_seconds:p50_5m": {("half", ""): 0.020823},
+            "ml:request_seconds:p99_5m": {("half", ""): 0.020823 + 0.98 * (0.0374813 - 0.020823)},
+        },
+    ),
+    Case(
+        server="torchserve",
+        endpoint={"model": "sk"},
+        moves={
+            "ts_inference_requests_total": 120,
+            "Requests2XX": 600,
+            "Requests5XX": 30,
+            "ts_inference_latency_microseconds": 120 * 2_500,
+            "ts_queue_latency_microseconds": 120 * 500,
+        },
+        expected={
+            "ml:requests:rate5m": {("sk", ""): 2},
+            "ml:requests_bad:rate5m": {("sk", ""): 0.5},
+            "ml:request_seconds:mean5m": {("sk", ""): 0.0025},
+            "ml:queue_seconds:mean5m": {("sk", ""): 0.0005},
+        },
+    ),
+    Case(
+        server="vllm",
+        endpoint={"model": "tiny"},
+        moves={
+            'http_requests_total{handler="/v1/completions",status="2xx"}': 120,
+            'http_requests_total{handler="/v1/completions",status="4xx"}': 60,
+            'http_requests_total{handler="/v1/chat/completions"}': 60,
+            'http_requests_total{handler="/invocations"}': 30,
+            'http_requests_total{handler="/v1/models"}': 600,
+            "vllm:num_requests_waiting": 1,
+            "vllm:prompt_tokens_total": 6_000,
+            "vllm:generation_tokens_total": 12_000,
+            "vllm:iteration_tokens_total": Observed({}, {8: 600}, sum=4_800),
+            "vllm:kv_cache_usage_perc": 0.05,
+            "vllm:request_queue_time_seconds": Observed({}, {0.3: 180}, sum=3.6),
+            "vllm:e2e_request_latency_seconds": Observed({}, {0.5: 90, 0.8: 90}, sum=117),
+            "vllm:time_to_first_token_seconds": Observed({}, {0.1: 90, 0.25: 90}),
+            "vllm:inter_token_latency_seconds": Observed({}, {0.01: 5_400, 0.025: 5_400}),
+        },
+        expected={
+            "ml:requests:rate5m": {("tiny", ""): 2 + 1 + 1 + 0.5},
+            "ml:requests_bad:rate5m": {("tiny", ""): 0},
+            "ml:request_seconds:mean5m": {("tiny", ""): 0.65},
+            "ml:request_seconds:p50_5m": {("tiny", ""): 0.5},
+            "ml:request_seconds:p99_5m": {("tiny", ""): 0.794},
+            "ml:requests_waiting:max": {("tiny", ""): 10},
+            "ml:queue_seconds:mean5m": {("tiny", ""): 0.02},
+            "ml:tokens_input:rate5m": {("tiny", ""): 100},
+            "ml:tokens_output:rate5m": {("tiny", ""): 200},
+            "ml:time_to_first_token_seconds:p99_5m": {("tiny", ""): 0.247},
+            "ml:inter_token_seconds:p99_5m": {("tiny", ""): 0.0247},
+            "ml:cache_usage:ratio": {("tiny", ""): 0.5},
+        },
+    ),
+    Case(
+        server="sglang",
+        endpoint={"model": "tiny"},
+        moves={
+            'sglang:http_responses_total{endpoint="/v1/chat/completions",status_code="200"}': 120,
+            'sglang:http_responses_total{endpoint="/v1/chat/completions",status_code="400"}': 60,
+            'sglang:http_responses_total{endpoint="/generate"}': 30,
+            'sglang:http_responses_total{endpoint="/health"}': 600,
+            "sglang:num_aborted_requests_total": 60,
+            "sglang:prompt_tokens_total": 6_000,
+            "sglang:generation_tokens_total": 12_000,
+            "sglang:queue_time_seconds": Observed({}, {0.1: 180}, sum=9),
+            "sglang:e2e_request_latency_seconds": Observed({}, {0.6: 90, 0.8: 90}, sum=126),
+            "sglang:time_to_first_token_seconds": Observed({}, {0.2: 90, 0.4: 90}),
+            "sglang:inter_token_latency_seconds": Observed({}, {0.01: 5_400, 0.015: 5_400}),
+        },
+        expected={
+            "ml:requests:rate5m": {("tiny", ""): 2 + 1 + 0.5},
+            "ml:requests_bad:rate5m": {("tiny", ""): 0.5},
+            "ml:request_seconds:mean5m": {("tiny", ""): 0.7},
+            "ml:request_seconds:p50_5m": {("tiny", ""): 0.6},
+            "ml:request_seconds:p99_5m": {("tiny", ""): 0.796},
+            "ml:requests_waiting:max": {("tiny", ""): 3},
+            "ml:queue_seconds:mean5m": {("tiny", ""): 0.05},
+            "ml:tokens_input:rate5m": {("tiny", ""): 100},
+            "ml:tokens_output:rate5m": {("tiny", ""): 200},
+            "ml:time_to_first_token_seconds:p99_5m": {("tiny", ""): 0.396},
+            "ml:inter_token_seconds:p99_5m": {("tiny", ""): 0.0149},
+            "ml:cache_usage:ratio": {("tiny", ""): 0.25},
+        },
+    ),
+    Case(
+        server="tgi",
+        endpoint={"model": "tiny"},
+        moves={
+            "tgi_request_count": 180,
+            'tgi_request_failure{err="overloaded"}': 30,
+            'tgi_request_failure{err="generation"}': 6,
+            'tgi_request_failure{err="validation"}': 60,
+            'tgi_request_failure{err="dropped"}': 60,
+            "tgi_request_duration": Observed({}, {0.49878850951194753: 90, 0.7481827642679213: 90}, sum=108),
+            "tgi_request_queue_duration": Observed({}, {0.029192926025390625: 180}, sum=3.6),
+            "tgi_request_input_length": Observed({}, {40.96: 180}, sum=6_000),
+            "tgi_request_generated_tokens": Observed({}, {81.92: 180}, sum=12_000),
+            "tgi_batch_next_size": Observed({}, {2: 60, 4: 60}, sum=360),
+        },
+        expected={
+            "ml:requests:rate5m": {("tiny", ""): 3},
+            "ml:requests_bad:rate5m": {("tiny", ""): 0.5 + 0.1},
+            "ml:request_seconds:mean5m": {("tiny", ""): 0.6},
+            "ml:request_seconds:p50_5m": {("tiny", ""): 0.498789},
+            "ml:request_seconds:p99_5m": {("tiny", ""): 0.743195},
+            "ml:requests_waiting:max": {("tiny", ""): 2},
+            "ml:queue_seconds:mean5m": {("tiny", ""): 0.02},
+            "ml:batch_size:mean5m": {("tiny", ""): 3},
+            "ml:tokens_input:rate5m": {("tiny", ""): 100},
+            "ml:tokens_output:rate5m": {("tiny", ""): 200},
+        },
+    ),
+    Case(
+        server="llamacpp",
+        endpoint={"model": "tiny"},
+        moves={"llamacpp:prompt_tokens_total": 6_000, "llamacpp:tokens_predicted_total": 12_000},
+        expected={
+            "ml:requests_waiting:max": {("tiny", ""): 3},
+            "ml:tokens_input:rate5m": {("tiny", ""): 100},
+            "ml:tokens_output:rate5m": {("tiny", ""): 200},
+        },
+    ),
+    Case(
+        server="ray_serve",
+        moves={
+            'ray_serve_num_http_requests_total{route="/sk",status_code="200"}': 120,
+            'ray_serve_num_http_requests_total{route="/sk",method="POST",status_code="500"}': 30,
+            'ray_serve_num_http_requests_total{route="/sk",method="GET",status_code="500"}': 6,
+            'ray_serve_num_http_requests_total{route="/-/healthz"}': 600,
+            'ray_serve_num_http_requests_total{route="",status_code="404"}': 600,
+            "ray_serve_http_request_latency_ms": Observed({"route": "/sk", "status_code": "200"}, {200: 60, 300: 60}),
+            "ray_serve_deployment_queued_queries": 1,
+        },
+        expected={
+            "ml:requests:rate5m": {("sk", ""): 2 + 0.5 + 0.1},
+            "ml:requests_bad:rate5m": {("sk", ""): 0.5 + 0.1},
+            "ml:request_seconds:p50_5m": {("sk", ""): 0.2},
+            "ml:request_seconds:p99_5m": {("sk", ""): 0.298},
+            "ml:requests_waiting:max": {("sk", ""): 10},
+        },
+    ),
+    Case(
+        server="bentoml",
+        moves={
+            'bentoml_service_request_total{endpoint="/predict",http_response_code="200"}': 120,
+            'bentoml_service_request_total{endpoint="/predict",http_response_code="500"}': 30,
+            'bentoml_service_request_total{endpoint="/predict",http_response_code="400"}': 60,
+            'bentoml_service_request_total{endpoint="/livez"}': 600,
+            'bentoml_service_request_total{endpoint="/nope"}': 600,
+            "bentoml_service_request_duration_seconds": Observed(
+                {"endpoint": "/predict", "http_response_code": "200"}, {0.1: 60, 0.25: 60}, sum=18
+            ),
+            "bentoml_service_adaptive_batch_size": Observed({}, {4: 60}, sum=240),
+        },
+        expected={
+            "ml:requests:rate5m": {("sk", ""): 2 + 0.5 + 1},
+            "ml:requests_bad:rate5m": {("sk", ""): 0.5},
+            "ml:request_seconds:mean5m": {("sk", ""): 0.15},
+            "ml:request_seconds:p50_5m": {("sk", ""): 0.1},
+            "ml:request_seconds:p99_5m": {("sk", ""): 0.247},
+            "ml:batch_size:mean5m": {("sk", ""): 4},
+        },
+    ),
+)
+BY_SERVER = {case.server: case for case in CASES}
