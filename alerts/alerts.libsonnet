@@ -4,6 +4,7 @@ local lib = import 'lib/alert.libsonnet';
 local areas = {
   pipelines: import 'groups/pipelines.libsonnet',
   models: import 'groups/models.libsonnet',
+  endpoints: import 'groups/endpoints.libsonnet',
   schedulers: import 'groups/schedulers.libsonnet',
   sources: import 'groups/sources.libsonnet',
   exporter: import 'groups/exporter.libsonnet',

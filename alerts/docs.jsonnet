@@ -7,6 +7,7 @@ local limits = defaults.alerting.thresholds;
 local areas = [
   ['pipelines', 'Pipelines'],
   ['models', 'Models'],
+  ['endpoints', 'Endpoints'],
   ['schedulers', 'Schedulers'],
   ['sources', 'Sources'],
   ['exporter', 'The exporter and its rules'],

@@ -48,8 +48,8 @@
     },
     {
       why: 'one message is enough for one figure of a model',
-      source: ['severity="page"', 'model=~".+"'],
-      target: ['severity="ticket"', 'model=~".+"'],
+      source: ['severity="page"', 'model=~".+"', 'metric=~".+"'],
+      target: ['severity="ticket"', 'model=~".+"', 'metric=~".+"'],
       equal: ['source', 'ml_service', 'model', 'version', 'metric', 'dataset'],
     },
     {

@@ -11,7 +11,7 @@ import yaml
 from ml_exporter import schema
 from ml_exporter.config import from_data, load, warnings
 from ml_exporter.errors import ConfigError
-from ml_exporter.settings import Config
+from ml_exporter.settings import Claim, Config
 
 MLFLOW = {"name": "tracking", "kind": "mlflow", "url": "http://mlflow:5000"}
 
@@ -145,17 +145,23 @@ SERVICES: dict[str, Any] = {
 
 def test_the_first_service_that_claims_a_pipeline_has_it() -> None:
     config = from_data(SERVICES)
-    assert config.service_of_pipeline("tracking", "fraud-a1") == ("fraud", 86400.0)
-    assert config.service_of_pipeline("tracking", "team/x") == ("rest", None)
-    assert from_data({}).service_of_pipeline("tracking", "x") == ("unassigned", None)
+    assert config.service_of_pipeline("tracking", "fraud-a1") == Claim("fraud", 86400.0)
+    assert config.service_of_pipeline("tracking", "team/x") == Claim("rest")
+    assert from_data({}).service_of_pipeline("tracking", "x") == Claim("unassigned")
+
+
+def test_what_a_stage_says_of_a_pipeline_goes_with_it() -> None:
+    stages = {"training": [{"pipeline": "tracking/fraud-*", "every": "1d", "cost_per_hour": 2.5}]}
+    config = from_data({"services": [{"name": "fraud", "owner": "risk", "stages": stages}]})
+    assert config.service_of_pipeline("tracking", "fraud-a1") == Claim("fraud", 86400.0, 2.5)
 
 
 def test_a_tag_that_is_the_name_of_a_service_decides_before_the_patterns() -> None:
     config = from_data(SERVICES)
-    assert config.service_of_pipeline("tracking", "team/x", ("daily", "fraud")) == ("fraud", None)
-    assert config.service_of_pipeline("tracking", "fraud-a1", ("fraud",)) == ("fraud", 86400.0)
-    assert config.service_of_pipeline("tracking", "fraud-a1", ("rest",)) == ("rest", None)
-    assert config.service_of_pipeline("tracking", "fraud-a1", ("no such service",)) == ("fraud", 86400.0)
+    assert config.service_of_pipeline("tracking", "team/x", ("daily", "fraud")) == Claim("fraud")
+    assert config.service_of_pipeline("tracking", "fraud-a1", ("fraud",)) == Claim("fraud", 86400.0)
+    assert config.service_of_pipeline("tracking", "fraud-a1", ("rest",)) == Claim("rest")
+    assert config.service_of_pipeline("tracking", "fraud-a1", ("no such service",)) == Claim("fraud", 86400.0)
 
 
 def test_a_user_goes_with_a_token_only_where_the_backend_wants_both() -> None:

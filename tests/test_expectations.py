@@ -153,17 +153,15 @@ def test_a_part_of_json_is_a_tensor_with_its_form() -> None:
     assert at({"a": [[{"b": 2}]]}, "a[0][0].b") == 2
 
 
-def test_what_is_told_of_a_huge_element_is_short() -> None:
-    huge = {
-        "text": "x" * 5_000_000,
-        "list": [0] * 1_000_000,
-        "object": dict.fromkeys(map(str, range(10_000))),
-        "deep": DEEP,
-    }
-    for name in huge:
-        said = wrong([huge[name]] if name == "object" else huge, name="" if name == "object" else name, values=["a"])
-        assert len(said) < 200
-        assert said.isprintable()
+@pytest.mark.parametrize(
+    "huge",
+    ["x" * 5_000_000, [0] * 1_000_000, dict.fromkeys(map(str, range(10_000))), DEEP, 10**4_000],
+    ids=["text", "list", "object", "nested", "number"],
+)
+def test_what_is_told_of_a_huge_element_is_short(huge: Any) -> None:
+    said = wrong({"a": huge}, name="a", values=["b"])
+    assert len(said) < 200
+    assert said.isprintable()
 
 
 @pytest.mark.parametrize(

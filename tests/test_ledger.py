@@ -71,6 +71,36 @@ def test_a_run_resumed_and_finished_again_moves_the_times_but_not_the_counter() 
     assert book["train"].active == {}
 
 
+def test_every_finished_run_is_paid_for_once_however_it_ended() -> None:
+    book = Book()
+    ends = {"succeeded": 10, "failed": 200, "cancelled": 3_000, "timed_out": 40_000}
+    for _ in range(2):
+        book.feed(*(run(state, state, NOW + seconds) for state, seconds in ends.items()))
+    assert book["train"].busy == 43_210
+    assert book["train"].total == 10
+
+
+def test_a_run_that_is_active_or_has_no_start_or_no_end_takes_no_time_that_is_known() -> None:
+    book = Book()
+    book.feed(run("a", "running"), run("b", "failed", None), run("c", "failed", start=None))
+    assert book["train"].busy == 0
+
+
+def test_a_run_resumed_is_paid_for_up_to_its_first_end() -> None:
+    book = Book()
+    book.feed(run("a", "failed", NOW + 10))
+    book.feed(run("a", "succeeded", NOW + 99))
+    assert book["train"].busy == 10
+
+
+def test_steps_of_a_run_are_remembered_and_filled_in_when_it_is_read_again() -> None:
+    book = Book()
+    book.feed(run("a"))
+    assert book["train"].successes[-1].steps is None
+    book.feed(run("a", steps=12))
+    assert book["train"].successes[-1].steps == 12
+
+
 def test_only_failures_after_the_last_success_are_consecutive_in_whatever_order_they_arrive() -> None:
     book = Book()
     book.feed(run("late", "failed", NOW + 300), run("later", "timed_out", NOW + 400))

@@ -65,8 +65,9 @@ class Silent:
 class House:
     """A poller with a state file, a clock and a page."""
 
-    def __init__(self, path: Path, *polls: Step, answers: tuple[Any, ...] = ()) -> None:
-        config = from_data({"sources": [{"name": "s", "kind": "mlflow", "url": "http://x", "interval": "30s"}]})
+    def __init__(self, path: Path, *polls: Step, answers: tuple[Any, ...] = (), more: Any = None) -> None:
+        source = {"name": "s", "kind": "mlflow", "url": "http://x", "interval": "30s"}
+        config = from_data({"sources": [source], **(more or {})})
         self.now, self.store, self.page = NOW, Store(path), Exposition()
         self.source = Script(*polls)
         self.poller = Poller(
@@ -375,3 +376,80 @@ def test_what_is_known_of_due_times_survives_a_restart(house: Callable[..., Hous
     it.poll()
     assert it.series()["ml_pipeline_unmet_due_timestamp_seconds train"] == NOW + 100
     assert house(reads()).series()["ml_pipeline_unmet_due_timestamp_seconds train"] == NOW + 100
+
+
+# What runs cost
+
+BUSY = "ml_run_busy_seconds_total train"
+
+
+def priced(rate: float, currency: str = "USD") -> dict[str, Any]:
+    stages = {"training": [{"pipeline": "s/train", "cost_per_hour": rate}]}
+    return {"services": [{"name": "fraud", "owner": "risk", "stages": stages}], "costs": {"currency": currency}}
+
+
+def succeeded(run_id: str, seconds: float, steps: int | None = None) -> Run:
+    return Run(run_id, Pipeline("s", "train"), RunState.SUCCEEDED, None, NOW - seconds, NOW, steps=steps)
+
+
+def costs(series: dict[str, float]) -> dict[str, float]:
+    return {name: value for name, value in series.items() if name.startswith("ml_cost_")}
+
+
+def test_the_time_of_runs_is_shown_at_zero_before_it_counts_and_survives_a_restart(house: Callable[..., House]) -> None:
+    young = (info("train", created_at=NOW + 1),)
+    it = house(reads(roster=()), reads(failed("a"), roster=young), reads(roster=young))
+    it.poll()
+    it.now += 30
+    it.poll()
+    assert it.series()[BUSY] == 0
+    it.now += 30
+    it.poll()
+    assert it.series()[BUSY] == 10
+    assert house().series()[BUSY] == 10
+
+
+def test_without_a_price_there_is_no_cost(house: Callable[..., House]) -> None:
+    it = house(reads(succeeded("a", 1800, 10)))
+    it.poll()
+    assert costs(it.series()) == {}
+    assert it.series()["ml_run_last_steps train"] == 10
+
+
+def test_a_run_costs_its_time_and_a_step_its_share(house: Callable[..., House]) -> None:
+    it = house(reads(succeeded("a", 1800, 10)), more=priced(3.0, "EUR"))
+    it.poll()
+    assert costs(it.series()) == {
+        "ml_cost_run_per_hour train EUR": 3.0,
+        "ml_cost_last_run train EUR": 1.5,
+        "ml_cost_last_run_per_step train EUR": 0.15,
+    }
+
+
+def test_the_price_is_shown_before_anything_was_bought_and_a_run_of_unknown_length_costs_nobody_knows_what(
+    house: Callable[..., House],
+) -> None:
+    unknown = Run("a", Pipeline("s", "train"), RunState.SUCCEEDED, None, None, NOW, steps=3)
+    it = house(reads(), reads(unknown), more=priced(0.0))
+    it.poll()
+    assert costs(it.series()) == {"ml_cost_run_per_hour train USD": 0.0}
+    it.poll()
+    assert costs(it.series()) == {"ml_cost_run_per_hour train USD": 0.0}
+    assert it.series()["ml_run_last_steps train"] == 3
+
+
+def test_a_run_without_steps_has_no_cost_of_one(house: Callable[..., House]) -> None:
+    it = house(reads(succeeded("a", 3600, 10)), reads(replace(succeeded("b", 3600), ended_at=NOW + 5)), more=priced(2.0))
+    it.poll()
+    it.poll()
+    assert "ml_cost_last_run_per_step train USD" not in it.series()
+    assert "ml_run_last_steps train" not in it.series()
+
+
+def test_another_price_moves_what_is_shown_and_no_counter(house: Callable[..., House]) -> None:
+    it = house(reads(succeeded("a", 3600)), more=priced(2.0))
+    it.poll()
+    dearer = house(more=priced(4.0))
+    assert dearer.series()["ml_cost_last_run train USD"] == 4.0
+    assert dearer.series()[BUSY] == it.series()[BUSY] == 3600
+    assert costs(house().series()) == {}

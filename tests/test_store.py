@@ -27,7 +27,8 @@ def path(tmp_path: Path) -> Path:
 def pipeline() -> PipelineState:
     state = PipelineState("train", "7", 5.5, backfilled=True)
     state.count(RunState.SUCCEEDED, 30.0)
-    state.remember(FinishedRun("a", RunState.SUCCEEDED, 10.0, 5.0, {"auc": 0.9}, 3))
+    state.count(RunState.FAILED, 12.5)
+    state.remember(FinishedRun("a", RunState.SUCCEEDED, 10.0, 5.0, {"auc": 0.9}, 3, 40))
     state.active["b"] = ActiveRun(RunState.RUNNING, None, {"gpu": 0.5})
     return state
 
@@ -65,6 +66,25 @@ def test_a_state_from_before_there_were_schedulers_is_read(path: Path) -> None:
     [state] = store.load("mlflow")[1].pipelines.values()
     assert state.finished == {RunState.SUCCEEDED: 1}
     assert (state.next_due, state.paused, state.tags, state.tasks, sum(state.waits)) == (None, None, (), {}, 0)
+    store.close()
+
+
+def test_a_state_from_before_failed_runs_were_paid_for_begins_with_what_is_known(path: Path) -> None:
+    """What was written of a pipeline then: the time of successes; the time of other runs, and steps, were not kept."""
+    written = (
+        b'{"name":"train","id":"7","first_seen":5.5,"backfilled":true,"announced":true,"gone_at":null,'
+        b'"finished":{"succeeded":1,"failed":2},"buckets":[0,1,0,0,0,0,0,0,0,0],"total":30.0,"recent":[{"id":"a",'
+        b'"state":"succeeded","ended_at":10.0,"started_at":5.0,"metrics":{},"scan":3}],"active":{}}'
+    )
+    Store(path).close()
+    with closing(sqlite3.connect(path)) as db, db:
+        db.execute("INSERT INTO items VALUES ('mlflow', 'pipeline', 'train', ?)", (written,))
+    store = Store(path)
+    state = store.load("mlflow")[1].pipelines["train"].copy()
+    assert (state.busy, state.successes[-1].steps) == (30.0, None)
+    state.count(RunState.CANCELLED, 5.0)
+    store.commit("mlflow", Change({}, {"train": state}))
+    assert store.load("mlflow")[1].pipelines["train"].busy == 35.0
     store.close()
 
 

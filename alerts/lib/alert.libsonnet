@@ -16,6 +16,12 @@ local components = {
     page: 'ml-overview',
     variables: { source: 'source', service: 'ml_service' },
   },
+  endpoint: { labels: ['ml_service', 'ml_endpoint'], page: 'ml-overview', variables: { service: 'ml_service' } },
+  served: self.endpoint { labels+: ['model'] },
+  served_resource: self.served { labels+: ['resource'] },
+  served_view: self.served { labels+: ['failing'] },
+  registered: self.endpoint { labels: ['source'] + super.labels + ['model', 'version'] },
+  probed: { labels: ['ml_endpoint'], page: 'ml-overview', variables: {} },
   component: self.source { labels+: ['component'] },
   resource: self.source { labels+: ['queue', 'resource'] },
   location: self.source { labels+: ['location'] },
@@ -24,7 +30,7 @@ local components = {
   exporter: { labels: [], page: 'ml-overview', variables: {} },
 };
 
-local ours = ['source', 'component', 'resource', 'location', 'instance', 'exporter'];
+local ours = ['probed', 'source', 'component', 'resource', 'location', 'instance', 'exporter'];
 local isOurs(alert) = std.member(ours, alert.component);
 
 {

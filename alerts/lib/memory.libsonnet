@@ -8,8 +8,9 @@ function(config) {
   // Rules that are evaluated more seldom than that must still find their last value.
   local window = t.duration(std.max(300, 2 * config.stack.evaluation_interval)),
 
-  // Since when `condition` holds, for each of `labels`; counted from the source's last successful poll.
-  since(name, labels, condition):: {
+  // Since when `condition` holds, for each of `labels`. `clock`: the time that it counts from, one for each of `by`; else
+  // the source's last successful poll.
+  since(name, labels, condition, clock=q.source(m.ml_source_last_success_timestamp_seconds), by='source'):: {
     record: name,
     expr: |||
       last_over_time(%(name)s[%(window)s])
@@ -17,14 +18,15 @@ function(config) {
       (%(condition)s)
       or
       0 * (%(condition)s)
-      + on (source) group_left ()
-      %(polled)s
+      + on (%(by)s) group_left ()
+      %(clock)s
     ||| % {
       name: name,
       window: window,
       labels: labels,
       condition: std.rstripChars(condition, '\n'),
-      polled: q.source(m.ml_source_last_success_timestamp_seconds),
+      by: by,
+      clock: clock,
     },
   },
 }

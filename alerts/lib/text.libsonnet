@@ -19,6 +19,8 @@ local units = [['d', 86400000], ['h', 3600000], ['m', 60000], ['s', 1000], ['ms'
     local escape(char) = if std.length(std.findSubstr(char, '\\.+*?()|[]{}^$')) > 0 then '\\' + char else char;
     std.join('', [escape(char) for char in std.stringChars(name)]),
 
-  // A PromQL matcher for a set of names.
-  anyOf(label, names):: '%s=~%s' % [label, std.escapeStringJson(std.join('|', [self.literal(name) for name in names]))],
+  // PromQL matchers for a set of names, and for everything else.
+  anyOf(label, names):: '%s=~%s' % [label, self.oneOf(names)],
+  noneOf(label, names):: '%s!~%s' % [label, self.oneOf(names)],
+  oneOf(names):: std.escapeStringJson(std.join('|', [self.literal(name) for name in names])),
 }

@@ -96,12 +96,25 @@ FAMILIES: tuple[Family, ...] = (
         RUN_QUEUE_BUCKETS,
         Shed.HISTOGRAMS,
     ),
+    _counter(
+        "ml_run_busy_seconds_total",
+        _PIPELINE,
+        "Time that finished runs took, from start to end, however they ended. Counted and shown as "
+        "ml_runs_finished_total is.",
+    ),
     _gauge(
         "ml_run_last_finished_timestamp_seconds",
         (*_PIPELINE, "state"),
         "When the last run that ended in this state ended, by the backend's clock; absent if there was none.",
     ),
     _gauge("ml_run_last_duration_seconds", _PIPELINE, "Duration of the last succeeded run."),
+    _gauge(
+        "ml_run_last_steps",
+        _PIPELINE,
+        "Steps of the last succeeded run (epochs, where that is what it logs by): the highest step of its metrics, "
+        "plus 1; absent where it gave none.",
+        _T,
+    ),
     _gauge(
         "ml_run_typical_duration_seconds",
         _PIPELINE,
@@ -328,6 +341,25 @@ FAMILIES: tuple[Family, ...] = (
         "ml_cost_per_hour",
         (*_ENDPOINT, "currency"),
         "What an endpoint costs per hour, from the configuration.",
+    ),
+    _gauge(
+        "ml_cost_run_per_hour",
+        (*_PIPELINE, "currency"),
+        "What an hour of a run of the pipeline costs, from the configuration; times ml_run_busy_seconds_total it is "
+        "what runs cost.",
+        _T,
+    ),
+    _gauge(
+        "ml_cost_last_run",
+        (*_PIPELINE, "currency"),
+        "What the last succeeded run cost: its duration at the configured price.",
+        _T,
+    ),
+    _gauge(
+        "ml_cost_last_run_per_step",
+        (*_PIPELINE, "currency"),
+        "What a step of the last succeeded run cost; see ml_run_last_steps.",
+        _T,
     ),
     # Sources
     _gauge("ml_source_info", (*_SOURCE, "kind"), "1 for every configured source."),

@@ -47,7 +47,7 @@ async def _one(configured: ConfiguredSource, config: Config, say: Callable[[str]
         return None
     finally:
         await client.close()
-    owners = Counter(config.service_of_pipeline(name, each, tags)[0] for each, tags in pipelines.items())
+    owners = Counter(config.service_of_pipeline(name, each, tags).service for each, tags in pipelines.items())
     listed = ", ".join(f"{owner} {count}" for owner, count in sorted(owners.items()))
     plural = "" if len(pipelines) == 1 else "s"
     say(f"source {name}: ok, {len(pipelines)} pipeline{plural}{f' ({listed})' if config.services and listed else ''}")
@@ -67,7 +67,7 @@ def unclaimed(config: Config, found: Mapping[str, Pipelines]) -> Iterator[str]:
     """Patterns and services that claim nothing, so that nothing of theirs alerts; of sources that answered only."""
     everything = [f"{source}/{name}" for source, pipelines in found.items() for name in pipelines]
     claimed = {
-        config.service_of_pipeline(source, name, tags)[0]
+        config.service_of_pipeline(source, name, tags).service
         for source, pipelines in found.items()
         for name, tags in pipelines.items()
     }

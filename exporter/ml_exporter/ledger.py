@@ -206,12 +206,7 @@ class _Fold:
             self.touch(name).count(run.state, duration, wait)
             self.change.counted.add(run.id)
         if run.ended_at is not None:
-            self.remember(
-                name,
-                FinishedRun(
-                    run.id, run.state, run.ended_at, run.started_at, dict(run.metrics), self.change.source.scan
-                ),
-            )
+            self.remember(name, FinishedRun.of(run, run.ended_at, self.change.source.scan))
 
     def remember(self, name: str, run: FinishedRun) -> None:
         known = self.peek(name)

@@ -79,6 +79,8 @@ class Run:
     """Allow-listed training metrics, last value each; never NaN or infinite."""
     utilization: tuple[tuple[str, float], ...] = ()
     """Resource → ratio 0–1, of an active run."""
+    steps: int | None = None
+    """How many steps it logged its metrics by: epochs, for most."""
 
 
 @dataclass(frozen=True, slots=True)

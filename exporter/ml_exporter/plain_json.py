@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import math
-from typing import Any
+import json
+from typing import Any, NoReturn
 
 from ml_exporter.decoding import decode
-from ml_exporter.errors import WrongPrediction
+from ml_exporter.errors import Malformed, WrongPrediction
 from ml_exporter.ports import Answer
 
 
@@ -16,16 +16,16 @@ def json_of(answer: Answer) -> Any:
     JSON has no such numbers; servers in Python send them all the same when a model computes them.
     """
     value = decode(answer.body, Any, content_type(answer))
-    waiting = [value]
-    while waiting:
-        match waiting.pop():
-            case dict() as section:
-                waiting.extend(section.values())
-            case list() as items:
-                waiting.extend(items)
-            case float() as number if not math.isfinite(number):
-                raise WrongPrediction(f"the answer holds {number}; expected are finite numbers")
+    if b"NaN" in answer.body or b"Infinity" in answer.body:  # which may stand in a text, too
+        try:
+            json.loads(answer.body.decode("utf-8", "replace"), parse_constant=_refuse)
+        except (ValueError, RecursionError):
+            raise Malformed("the reply is nested too deeply, or no JSON everywhere") from None
     return value
+
+
+def _refuse(constant: str) -> NoReturn:
+    raise WrongPrediction(f"the answer holds {constant}; expected are finite numbers")
 
 
 def content_type(answer: Answer) -> str:

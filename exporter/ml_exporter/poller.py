@@ -20,7 +20,7 @@ from ml_exporter.exposition import Exposition, Group, render_group
 from ml_exporter.ledger import Change, Ledger
 from ml_exporter.model import Batch, Cursor, HistogramSample, Json, Receipt, Sample
 from ml_exporter.ports import Call, Poll, Reply, Source
-from ml_exporter.samples import Directions, Samples, of_model, of_pipeline
+from ml_exporter.samples import Directions, Price, Samples, of_model, of_pipeline
 from ml_exporter.settings import Config, ConfiguredSource
 from ml_exporter.store import Store
 
@@ -215,8 +215,10 @@ class Poller:
             state = self.ledger.pipelines.get(name)
             if state is None or state.gone_at is not None:
                 return None
-            service, cycle = self.config.service_of_pipeline(self.name, name, state.tags)
-            rendered = of_pipeline(state, cycle, self.directions, self.source.queue_times)
+            claim = self.config.service_of_pipeline(self.name, name, state.tags)
+            service, rate = claim.service, claim.cost_per_hour
+            price = None if rate is None else Price(rate, self.config.costs.currency)
+            rendered = of_pipeline(state, claim.every, self.directions, self.source.queue_times, price)
         else:
             model = self.ledger.models.get(name)
             if model is None:

@@ -234,10 +234,11 @@ class Prober:
 
     async def _index_for_ever(self, endpoint: Endpoint) -> None:
         while True:
-            await self._read_index(endpoint)
+            await self.read_index(endpoint)
             await asyncio.sleep(self._config.probes.discovery_interval * random.uniform(1 - JITTER, 1 + JITTER))
 
-    async def _read_index(self, endpoint: Endpoint) -> None:
+    async def read_index(self, endpoint: Endpoint) -> None:
+        """Ask the server which models it has, and probe those. Raises nothing; a failure is shown."""
         common, options = endpoint.configured.common, endpoint.configured.options
         index = discovery.index(common.protocol, options)
         assert index is not None

@@ -3,19 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from ml_exporter.model import ACTIVE, TERMINAL, HistogramSample, RunState, Sample
 from ml_exporter.model_states import ModelState, VersionState, degradation
-from ml_exporter.states import PipelineState, TaskState
+from ml_exporter.states import FinishedRun, PipelineState, TaskState
 
 Samples: TypeAlias = Iterator[Sample | HistogramSample]
 Directions: TypeAlias = Mapping[str, str]
 """Allow-listed metric → which way is better, `higher` or `lower`."""
 
 
+class Price(NamedTuple):
+    """What an hour of a run costs."""
+
+    per_hour: float
+    currency: str
+
+
 def of_pipeline(
-    state: PipelineState, cycle: float | None, directions: Directions, queue_times: bool = False
+    state: PipelineState,
+    cycle: float | None,
+    directions: Directions,
+    queue_times: bool = False,
+    price: Price | None = None,
 ) -> Samples:
     """The series of a pipeline.
 
@@ -40,6 +51,10 @@ def of_pipeline(
     for task, known in sorted(state.tasks.items()):
         yield from _task((name, task), known)
     yield from _training(state, directions)
+    if successes:
+        yield from _if_known("ml_run_last_steps", (name,), successes[-1].steps)
+    if price is not None:
+        yield from _costs(name, successes[-1] if successes else None, price)
 
 
 def _expected(state: PipelineState, cycle: float | None) -> Samples:
@@ -68,9 +83,20 @@ def _counters(state: PipelineState, queue_times: bool) -> Samples:
     for terminal in TERMINAL:
         count = state.finished.get(terminal, 0) if state.announced else 0
         yield Sample("ml_runs_finished_total", (state.name, terminal), count)
+    yield Sample("ml_run_busy_seconds_total", (state.name,), state.busy if state.announced else 0)
     yield _histogram("ml_run_duration_seconds", state, state.buckets, state.total)
     if queue_times:
         yield _histogram("ml_run_queue_seconds", state, state.waits, state.waited)
+
+
+def _costs(name: str, last: FinishedRun | None, price: Price) -> Samples:
+    key = (name, price.currency)
+    yield Sample("ml_cost_run_per_hour", key, price.per_hour)
+    if last is not None and last.duration is not None:
+        cost = last.duration / 3600 * price.per_hour
+        yield Sample("ml_cost_last_run", key, cost)
+        if last.steps:
+            yield Sample("ml_cost_last_run_per_step", key, cost / last.steps)
 
 
 def _histogram(family: str, state: PipelineState, counts: list[int], total: float) -> HistogramSample:

@@ -226,6 +226,16 @@ class Service:
 
 
 @dataclass(frozen=True, slots=True)
+class Claim:
+    """Whose a pipeline is, and what is expected of it there."""
+
+    service: str
+    every: float | None = None
+    """Seconds within which it is to succeed."""
+    cost_per_hour: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Webhook:
     url: Annotated[str | None, Matches(r"https?://\S+", "an address, http(s)://…")] = None
     url_file: Annotated[str | None, _SECRET_FILE] = None
@@ -301,14 +311,21 @@ class Thresholds:
     endpoint_down_for: Annotated[float, Duration("0s", "1d")] = 120.0
     model_not_ready_for: Annotated[float, Duration("0s", "1d")] = 300.0
     wrong_predictions: Annotated[int, Between(1, 1000)] = 3
+    endpoint_flaps: Annotated[int, Between(1, 1000)] = 3
+    slow_probes: Annotated[int, Between(1, 1000)] = 3
+    requests_at_least: Annotated[float, Between(1, 1e6)] = 5.0
+    """Fewer bad or slow requests than that within five minutes alarm nobody."""
     endpoint_error_ratio: Annotated[float, Between(0.0001, 1)] = 0.05
     endpoint_slow_ratio: Annotated[float, Between(0.0001, 1)] = 0.05
-    endpoint_saturated_ratio: Annotated[float, Between(0.01, 1)] = 0.95
+    endpoint_degraded_for: Annotated[float, Duration("0s", "1d")] = 300.0
+    queue_wait: Annotated[float, Duration("1ms", "1d")] = 5.0
+    cache_full: Annotated[float, Between(0.01, 1)] = 0.95
     endpoint_saturated_for: Annotated[float, Duration("1m", "1d")] = 900.0
     certificate_days: Annotated[float, Between(0.1, 366)] = 14.0
     views_disagree_for: Annotated[float, Duration("1m", "1d")] = 900.0
     wrong_version_for: Annotated[float, Duration("1m", "30d")] = 1800.0
     probes_stale_intervals: Annotated[float, Between(2, 1000)] = 10.0
+    index_down_for: Annotated[float, Duration("1m", "1d")] = 600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -363,8 +380,8 @@ class Config:
     hash: str = ""
     """Of the file's meaning, before environment variables are filled in: equal wherever it is read."""
 
-    def service_of_pipeline(self, source: str, name: str, tags: tuple[str, ...] = ()) -> tuple[str, float | None]:
-        """The service of a pipeline, and the cycle it expects, in seconds.
+    def service_of_pipeline(self, source: str, name: str, tags: tuple[str, ...] = ()) -> Claim:
+        """The service of a pipeline, and what it says of it.
 
         A tag that is a service's name decides; else the first service with a pattern that matches.
         """
@@ -373,8 +390,8 @@ class Config:
             for items in service.stages.values():
                 for item in items:
                     if item.pipeline and fnmatch.fnmatchcase(f"{source}/{name}", item.pipeline):
-                        return service.name, item.every
-        return (tagged.name if tagged else DEFAULT_SERVICE), None
+                        return Claim(service.name, item.every, item.cost_per_hour)
+        return Claim(tagged.name if tagged else DEFAULT_SERVICE)
 
     def service_of_model(self, source: str, name: str) -> str:
         """The first service that claims a registered model."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from statistics import median
 
 from ml_exporter.catalog import RUN_DURATION_BUCKETS, RUN_QUEUE_BUCKETS
-from ml_exporter.model import PipelineInfo, RunState, Schedule, TaskRun
+from ml_exporter.model import PipelineInfo, Run, RunState, Schedule, TaskRun
 
 HISTORY = 20
 """Successes that make a typical duration or a baseline."""
@@ -37,6 +37,12 @@ class FinishedRun:
     started_at: float | None = None
     metrics: dict[str, float] = field(default_factory=dict)
     scan: int = 0
+    steps: int | None = None
+
+    @classmethod
+    def of(cls, run: Run, ended_at: float, scan: int) -> FinishedRun:
+        """What is remembered of a run."""
+        return cls(run.id, run.state, ended_at, run.started_at, dict(run.metrics), scan, run.steps)
 
     @property
     def duration(self) -> float | None:
@@ -109,6 +115,8 @@ class PipelineState:
     paused: bool | None = None
     tags: tuple[str, ...] = ()
     tasks: dict[str, TaskState] = field(default_factory=dict)
+    unsuccessful: float = 0.0
+    """Seconds that finished runs took that did not succeed; those of the others are the `total`."""
 
     def copy(self) -> PipelineState:
         return PipelineState(
@@ -132,6 +140,7 @@ class PipelineState:
             self.paused,
             self.tags,
             dict(self.tasks),
+            self.unsuccessful,
         )
 
     def count(self, state: RunState, duration: float | None, wait: float | None = None) -> None:
@@ -143,6 +152,13 @@ class PipelineState:
         if state is RunState.SUCCEEDED and duration is not None:
             self.buckets[bisect.bisect_left(RUN_DURATION_BUCKETS, duration)] += 1
             self.total += duration
+        elif duration is not None:
+            self.unsuccessful += duration
+
+    @property
+    def busy(self) -> float:
+        """Seconds that all finished runs took."""
+        return self.total + self.unsuccessful
 
     def remembers(self, run_id: str) -> FinishedRun | None:
         return next((run for run in self.recent if run.id == run_id), None)

@@ -113,7 +113,7 @@ def test_expectations_are_those_of_the_canary_and_of_the_options() -> None:
 @pytest.mark.parametrize(
     ("body", "why"),
     [
-        (b'{"y": NaN}', "the answer holds nan"),
+        (b'{"y": NaN}', "the answer holds NaN"),
         (b'{"y": [3.0', "truncated JSON"),
         (PAGE, "an HTML page"),
         (b"[" * 100_000, "nested too deeply"),

@@ -97,7 +97,7 @@ def test_an_empty_answer_is_no_prediction(body: bytes) -> None:
     [
         (b"[[3.0], [7.0", None, "truncated JSON"),
         (b"oops", "application/json", "not JSON"),
-        (b"[[NaN]]", None, "holds nan"),
+        (b"[[NaN]]", None, "holds NaN"),
         (b"[" * 100_000, None, "nested too deeply"),
         (b"<!doctype html><title>Log in</title>", "text/html", "an HTML page"),
     ],

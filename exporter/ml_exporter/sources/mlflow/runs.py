@@ -20,7 +20,10 @@ STATES = {
 PARENT_TAG = "mlflow.parentRunId"
 CONTEXT_TAG = "mlflow.data.context"
 YEAR_2100_MS = 4_102_444_800_000
+MOST_STEPS = 2**53
+"""A float counts no further."""
 
+_SYSTEM = "system/"
 # With several nodes the key has the node's name in it: system/node_0/gpu_1_utilization_percentage.
 _SYSTEM_KEY = re.compile(
     r"system/(?:[^/]+/)?"
@@ -66,11 +69,20 @@ def utilization(metrics: Iterable[Metric]) -> tuple[tuple[str, float], ...]:
     """Resource → ratio 0–1, the mean over GPUs and nodes."""
     found: defaultdict[str, list[float]] = defaultdict(list)
     for metric in metrics:
-        match = _SYSTEM_KEY.fullmatch(metric.key) if metric.key.startswith("system/") else None
+        match = _SYSTEM_KEY.fullmatch(metric.key) if metric.key.startswith(_SYSTEM) else None
         value = number(metric.value)
         if match and match.lastgroup and value is not None:
             found[match.lastgroup].append(min(1.0, max(0.0, value / 100)))
     return tuple(sorted((resource, sum(values) / len(values)) for resource, values in found.items()))
+
+
+def steps(metrics: Iterable[Metric]) -> int | None:
+    """How many steps metrics were logged by, counted from 0; None where no step was given.
+
+    MLflow's own readings of the machine are numbered too, one every ten seconds or so, and say nothing of training.
+    """
+    last = max((m.step for m in metrics if not m.key.startswith(_SYSTEM)), default=0)
+    return last + 1 if 0 < last < MOST_STEPS else None
 
 
 def to_run(record: RunRecord, pipeline: Pipeline, keys: Collection[str], ended_by: float | None = None) -> Run | None:
@@ -96,4 +108,4 @@ def to_run(record: RunRecord, pipeline: Pipeline, keys: Collection[str], ended_b
     ended = seconds(info.end_time) or ended_by
     if began is not None and ended is not None and ended < began:
         began = None
-    return Run(info.run_id, pipeline, state, started_at=began, ended_at=ended, metrics=metrics)
+    return Run(info.run_id, pipeline, state, started_at=began, ended_at=ended, metrics=metrics, steps=steps(record.data.metrics))

@@ -1,0 +1,84 @@
+// What is recorded of probes, for the alerts on endpoints.
+local m = import 'lib/metrics.libsonnet';
+local recorded = import 'lib/recorded_endpoints.libsonnet';
+local t = import 'lib/text.libsonnet';
+
+// A bound as an exporter writes it: 1.0, which a Prometheus before 3 does not turn into 1.
+local bound(edge) =
+  local text = t.literal(t.number(edge));
+  'le=~' + std.escapeStringJson(if std.length(std.findSubstr('.', text)) > 0 then text else text + '(\\.0)?');
+
+{
+  local config = $._config,
+  local q = (import 'lib/queries.libsonnet')(config),
+  local e = (import 'lib/endpoint_queries.libsonnet')(config),
+  local memory = (import 'lib/memory.libsonnet')(config),
+  local ofModels(name, condition) = memory.since(name, e.MODEL, condition, e.lastProbe, e.MODEL),
+
+  // PromQL cannot look between the buckets of the probes.
+  local edgeOf(endpoint, index) =
+    local limit = endpoint.latency_limit;
+    local near(edge) = std.abs(edge - limit) <= 1e-9 * limit;
+    local below = [edge for edge in config.probes.buckets if edge < limit];
+    local above = [edge for edge in config.probes.buckets if edge > limit];
+    local nearest = (if below == [] then [] else [below[std.length(below) - 1]]) + above[:1];
+    local exact = std.filter(near, config.probes.buckets);
+    if exact != [] then exact[0] else
+      error 'endpoints[%d].latency_limit: found %ss; allowed is an edge of probes.buckets, the nearest: %s' % [
+        index,
+        t.number(limit),
+        std.join(' and ', ['%ss' % t.number(edge) for edge in nearest]),
+      ],
+
+  local limited = [
+    { name: config.endpoints[i].name, edge: edgeOf(config.endpoints[i], i) }
+    for i in std.range(0, std.length(config.endpoints) - 1)
+    if config.endpoints[i].latency_limit != null && config.endpoints[i].latency_from == 'probe'
+  ],
+  local within(edge) = t.anyOf('ml_endpoint', [endpoint.name for endpoint in limited if endpoint.edge == edge]),
+  local edges = std.set([endpoint.edge for endpoint in limited]),
+  local byModel(increase) = 'sum by (%s) (max by (%s) (%s))' % [e.MODEL, e.VERSION, increase],
+  local counted(le, edge, window) = 'increase(%s[%s])' % [
+    q.select(m.ml_endpoint_probe_duration_seconds + '_bucket', [le, within(edge)] + window.matchers),
+    window.long,
+  ],
+  local timed(edge) = e.overWindows(function(window) byModel(counted('le="+Inf"', edge, window))),
+  local slow(edge) = e.overWindows(function(window) byModel(
+    'clamp_min(%s - ignoring (le) %s, 0)' % [counted('le="+Inf"', edge, window), counted(bound(edge), edge, window)]
+  )),
+  local union(of) = std.join('\nor\n', [of(edge) for edge in edges]),
+
+  prometheusRules+:: {
+    groups+: [{
+      name: 'ml-recording-endpoints',
+      rules: [
+        ofModels(recorded.failingSince, e.well() + ' == 0'),
+        ofModels(recorded.notReadySince, |||
+          (%s == 0)
+          and on (%s)
+          (%s == 1)
+          unless on (%s)
+          (%s == 1)
+        ||| % [e.check('ready'), e.MODEL, e.check('live'), e.MODEL, e.check('predict')]),
+        // The clock is that of the registry: while it cannot be read, nobody knows which version should be served.
+        memory.since(recorded.wrongVersionSince, e.REGISTERED, |||
+          %s
+          unless on (source, model, version)
+          %s
+          and on (source, model)
+          %s
+        ||| % [
+          q.of('max', e.REGISTERED, m.ml_endpoint_serves_info),
+          q.select(m.ml_model_alias_info, [q.liveAlias]),
+          q.select(m.ml_model_alias_info, [q.liveAlias]),
+        ]),
+      ] + (
+        if edges == [] then []
+        else [
+          { record: recorded.probesTimed, expr: union(timed) },
+          { record: recorded.probesSlow, expr: union(slow) },
+        ]
+      ),
+    }],
+  },
+}

@@ -1,0 +1,85 @@
+// What alerts and dashboards ask about endpoints: what probes see from outside, and what the servers say of themselves.
+// Replicas of the exporter probe the same endpoints, each on its own: the largest says it, and their sum says nothing.
+local m = import 'metrics.libsonnet';
+local recorded = import 'recorded_endpoints.libsonnet';
+local native = import 'recorded_servers.libsonnet';
+local t = import 'text.libsonnet';
+
+// In seconds: windows that hold enough probes of the endpoints whose interval is `upTo`.
+local paces = [
+  { upTo: 60, short: 600, long: 1800 },
+  { upTo: 300, short: 3600, long: 7200 },
+  { upTo: 3600, short: 14400, long: 43200 },
+];
+
+function(config) {
+  local e = self,
+  local q = (import 'queries.libsonnet')(config),
+
+  ENDPOINT:: 'ml_service, ml_endpoint',
+  MODEL:: 'ml_service, ml_endpoint, model',
+  VERSION:: 'ml_service, ml_endpoint, model, version',
+  REGISTERED:: 'source, ml_service, ml_endpoint, model, version',
+
+  // The windows that the configured endpoints need: as durations, with the matchers of the endpoints that they are for.
+  local paceOf(endpoint) = [i for i in std.range(0, std.length(paces) - 1) if endpoint.interval <= paces[i].upTo][0],
+  local named(pace) = [endpoint.name for endpoint in config.endpoints if paceOf(endpoint) == pace],
+  local seldom = [endpoint.name for endpoint in config.endpoints if paceOf(endpoint) > 0],
+  local windows = [
+    {
+      short: t.duration(paces[i].short),
+      long: t.duration(paces[i].long),
+      matchers: if i > 0 then [t.anyOf('ml_endpoint', named(i))]
+      else if seldom == [] then []
+      else [t.noneOf('ml_endpoint', seldom)],
+    }
+    for i in std.range(0, std.length(paces) - 1)
+    if i == 0 || named(i) != []
+  ],
+  // A query for every endpoint over its own window: `of` gets short, long and matchers.
+  overWindows(of):: '(\n%s\n)' % std.join('\nor\n', [std.rstripChars(of(window), '\n') for window in windows]),
+
+  // Probes
+  lastProbe:: q.of('max', e.MODEL, m.ml_endpoint_last_probe_timestamp_seconds),
+  check(name, matchers=[]):: q.of('max', e.MODEL, m.ml_endpoint_up, ['check="%s"' % name] + matchers),
+  // 1 if the last probe went well: its prediction, else all of its checks. One replica that gets through is enough.
+  well(matchers=[]):: '(\n%s\nor\nmin by (%s) (%s)\n)' % [
+    e.check('predict', matchers),
+    e.MODEL,
+    q.of('max', e.MODEL + ', check', m.ml_endpoint_up, matchers),
+  ],
+  ended(outcomes, window, matchers=[])::
+    'sum by (%s) (max by (%s, outcome) (increase(%s[%s])))' % [
+      e.MODEL,
+      e.VERSION,
+      q.select(m.ml_endpoint_probes_total, ['outcome=~"%s"' % outcomes] + matchers),
+      window,
+    ],
+  FAILED:: 'timeout|unreachable|http_error',
+  WRONG:: 'bad_prediction',
+
+  // Ages are counted up to the last probe: while nobody probes, nothing gets older.
+  failingFor:: '(%s - %s)' % [e.lastProbe, q.select(recorded.failingSince, q.claimed)],
+  notReadyFor:: '(%s - %s)' % [e.lastProbe, q.select(recorded.notReadySince, q.claimed)],
+  // It answers, more often wrong than not at all.
+  answersWrong:: '%s > %s' % [
+    e.overWindows(function(window) e.ended(outcomes, window.short, q.claimed + window.matchers))
+    for outcomes in [e.WRONG, e.FAILED]
+  ],
+
+  // A server's own metrics. Of failures that are of no model, those beside models that answer are a client's mistake.
+  native(labels, record, matchers=[]):: |||
+    sum by (%s) (
+      %s
+      or
+      %s
+      unless on (ml_service, ml_endpoint)
+      %s
+    )
+  ||| % [
+    labels,
+    q.select(record, ['model!=""'] + matchers),
+    q.select(record, ['model=""'] + matchers),
+    q.select(native.requests, ['model!=""']),
+  ],
+}

@@ -1,0 +1,246 @@
+"""The prober over real sockets: what hangs holds up nothing, models are found, a reload disturbs nobody."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from tests.support import fault_server as faults
+from tests.support.fault_server import Behaviour, FaultServer, answer
+
+from ml_exporter import config, prober
+from ml_exporter.exposition import Exposition
+from ml_exporter.http.resolver import Resolver
+from ml_exporter.ports import Result
+from ml_exporter.prober import Endpoint, Prober
+
+WELL = answer(200, b"ok")
+
+
+class Running:
+    """A prober in this loop, and all that it told."""
+
+    def __init__(self, **data: Any) -> None:
+        self.told: list[tuple[str, str, Result]] = []
+        self.exposition, self.resolver = Exposition(), Resolver()
+        self.later = 0.0
+        self.prober = Prober(self.exposition, self.resolver, lambda: time.time() + self.later, self._tell)
+        self._data = data
+
+    def _tell(self, endpoint: Endpoint, served: Any, result: Result) -> None:
+        self.told.append((endpoint.name, served.model, result))
+
+    async def apply(self, **data: Any) -> None:
+        loaded = config.from_data(data)
+        await self.prober.apply(loaded, self.prober.clients(loaded))
+
+    async def __aenter__(self) -> Running:
+        await self.apply(**self._data)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.prober.close()
+        self.resolver.shut_down()
+
+    async def until(self, holds: Callable[[], object], within: float = 10.0) -> None:
+        async with asyncio.timeout(within):
+            while not holds():  # noqa: ASYNC110 — what it waits for has no event
+                await asyncio.sleep(0.01)
+
+    def outcomes(self, name: str) -> list[str]:
+        return [str(result.outcome) for endpoint, _, result in self.told if endpoint == name]
+
+    def page(self) -> str:
+        return self.exposition.scrape(openmetrics=False, gzip=False)[0].decode()
+
+
+def live(name: str, url: str, **keys: Any) -> dict[str, Any]:
+    """An endpoint that is only asked whether it lives."""
+    defaults = {"protocol": "open_inference", "model": "m", "checks": ["live"], "interval": "1s", "timeout": "1s"}
+    return {"name": name, "url": url, **defaults, **keys}
+
+
+def discovering(url: str, **keys: Any) -> dict[str, Any]:
+    return {
+        "name": "all",
+        "protocol": "open_inference",
+        "url": url,
+        "discover": True,
+        "interval": "1s",
+        "timeout": "1s",
+        **keys,
+    }
+
+
+def indexed(*names: str) -> Behaviour:
+    """Lists these models, and answers anything else well."""
+    return answer(200, json.dumps([{"name": name, "state": "READY"} for name in names]).encode())
+
+
+def test_endpoints_that_hang_hold_up_no_other_even_with_one_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(prober, "ROOM", 0.05)
+
+    async def run() -> tuple[list[str], list[str]]:
+        async with FaultServer(faults.hang) as dead, FaultServer(WELL) as good:
+            endpoints = [live(f"dead-{n}", dead.url, interval="10s", timeout="8s") for n in range(20)]
+            endpoints.append(live("good", good.url))
+            async with Running(endpoints=endpoints, probes={"concurrency": 1}) as running:
+                await running.until(lambda: running.outcomes("good").count("ok") >= 3)
+                return running.outcomes("good"), [name for name, _, _ in running.told]
+
+    good, told = asyncio.run(run())
+    assert set(good) == {"ok"}
+    assert set(told) == {"good"}
+
+
+def test_an_endpoint_never_has_two_probes_under_way() -> None:
+    async def run() -> int:
+        async with FaultServer(faults.hang) as dead, Running(endpoints=[live("dead", dead.url)]) as running:
+            await running.until(lambda: len(running.told) >= 2)
+            return len(dead.asked) - len(running.told)
+
+    assert asyncio.run(run()) <= 1
+
+
+def test_a_bug_in_one_probe_ends_neither_its_task_nor_the_others(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def run() -> list[str]:
+        async with FaultServer(WELL) as good, Running(endpoints=[live("good", good.url)]) as running:
+            client = running.prober.endpoints["good"].client
+            probe, failures = client.probe, iter([RuntimeError("a bug")])
+
+            async def broken(*arguments: Any) -> Result:
+                for failure in failures:
+                    raise failure
+                return await probe(*arguments)
+
+            monkeypatch.setattr(client, "probe", broken)
+            await running.until(lambda: running.told)
+            return running.outcomes("good")
+
+    assert asyncio.run(run()) == ["ok"]
+    assert "a bug" in caplog.text
+
+
+def test_the_page_shows_an_endpoint_from_the_start_and_forgets_it_when_it_is_gone() -> None:
+    async def run() -> tuple[str, str, str]:
+        async with FaultServer(WELL) as good:
+            data = {"endpoints": [live("good", good.url, cost_per_hour=1.5, latency_limit="250ms")]}
+            async with Running(**data) as running:
+                first = running.page()
+                await running.until(lambda: "ml_endpoint_up{" in running.page())
+                probed = running.page()
+                await running.apply()
+                return first, probed, running.page()
+
+    first, probed, after = asyncio.run(run())
+    assert 'ml_endpoint_info{ml_service="unassigned",ml_endpoint="good",protocol="open_inference",server=""} 1' in first
+    assert 'ml_cost_per_hour{ml_service="unassigned",ml_endpoint="good",currency="USD"} 1.5' in first
+    assert 'ml_endpoint_latency_limit_seconds{ml_service="unassigned",ml_endpoint="good"} 0.25' in first
+    assert "ml_endpoint_up" not in first
+    assert 'check="live"} 1' in probed
+    assert "ml_endpoint" not in after
+
+
+def test_a_reload_restarts_what_changed_and_nothing_else() -> None:
+    async def run() -> tuple[bool, bool, str]:
+        async with FaultServer(WELL) as good:
+            one, two = live("one", good.url), live("two", good.url)
+            async with Running(endpoints=[one, two]) as running:
+                await running.until(lambda: len({name for name, _, _ in running.told}) == 2)
+                before = dict(running.prober.endpoints)
+                await running.apply(
+                    endpoints=[one, {**two, "timeout": "500ms"}],
+                    services=[{"name": "risk", "owner": "x", "stages": {"inference": [{"endpoint": "tw*"}]}}],
+                )
+                after = running.prober.endpoints
+                return before["one"] is after["one"], before["two"] is after["two"], after["two"].service
+
+    assert asyncio.run(run()) == (True, False, "risk")
+
+
+def test_models_are_found_in_the_index_and_probed_with_their_canaries() -> None:
+    canary = {"request": {"inputs": [{"name": "x", "shape": [1], "datatype": "FP32", "data": [1]}]}}
+
+    async def run() -> tuple[set[str], set[str], str]:
+        async with FaultServer(indexed("fraud", "fraud-beta", "churn", "scratch")) as server:
+            data = discovering(server.url, exclude=["scratch"], canaries={"fraud*": canary})
+            async with Running(endpoints=[data]) as running:
+                await running.until(lambda: len({model for _, model, _ in running.told}) == 3)
+                models = {model for _, model, _ in running.told}
+                await running.until(lambda: "ml_endpoint_index_models" in running.page())
+                predicted = {a.target for a in server.asked if a.target.endswith("/infer")}
+                return models, predicted, running.page()
+
+    models, predicted, page = asyncio.run(run())
+    assert models == {"fraud", "fraud-beta", "churn"}
+    assert predicted == {"/v2/models/fraud/infer", "/v2/models/fraud-beta/infer"}
+    assert 'ml_endpoint_index_models{ml_service="unassigned",ml_endpoint="all"} 3' in page
+    assert 'ml_endpoint_index_up{ml_service="unassigned",ml_endpoint="all"} 1' in page
+
+
+def test_an_index_that_cannot_be_read_is_seen_and_loses_no_model() -> None:
+    async def run() -> tuple[str, set[str]]:
+        async with FaultServer(indexed("fraud"), answer(500, b"down")) as server:
+            data = [discovering(server.url, checks=["ready"])]
+            async with Running(endpoints=data, probes={"discovery_interval": "5s"}) as running:
+                await running.until(lambda: running.told)
+                endpoint = running.prober.endpoints["all"]
+                await running.prober.read_index(endpoint)
+                await running.prober.publish()
+                return running.page(), set(endpoint.models)
+
+    page, models = asyncio.run(run())
+    assert 'ml_endpoint_index_up{ml_service="unassigned",ml_endpoint="all"} 0' in page
+    assert models == {"fraud"}
+
+
+def test_a_model_that_left_the_index_is_asked_for_a_while_longer() -> None:
+    async def run() -> list[set[str]]:
+        async with FaultServer(indexed("fraud", "churn"), indexed("churn")) as server:
+            data = [discovering(server.url, checks=["ready"], interval="1h")]
+            async with Running(endpoints=data, probes={"discovery_interval": "1h"}) as running:
+                endpoint = running.prober.endpoints["all"]
+                await running.until(lambda: endpoint.index_up)
+                seen = []
+                for later in (prober.VANISHED - 1, prober.VANISHED + 1):
+                    running.later = later
+                    await running.prober.read_index(endpoint)
+                    seen.append(set(endpoint.models))
+                return seen
+
+    assert asyncio.run(run()) == [{"fraud", "churn"}, {"churn"}]
+
+
+def test_no_more_models_are_probed_than_allowed_and_names_that_cannot_be_true_are_left_out() -> None:
+    async def run() -> set[str]:
+        names = [f"m{n:03}" for n in range(50)] + ["x" * 5000, "line\nbreak", ""]
+        async with FaultServer(indexed(*names)) as server:
+            data = [discovering(server.url, max_models=5)]
+            async with Running(endpoints=data) as running:
+                endpoint = running.prober.endpoints["all"]
+                await running.until(lambda: endpoint.index_up)
+                return set(endpoint.models)
+
+    assert asyncio.run(run()) == {"m000", "m001", "m002", "m003", "m004"}
+
+
+def test_probes_are_spread_and_their_lateness_is_measured() -> None:
+    async def run() -> str:
+        async with FaultServer(WELL) as good:
+            data = [live(f"e{n}", good.url) for n in range(30)]
+            async with Running(endpoints=data) as running:
+                start = time.monotonic()
+                await running.until(lambda: len(running.told) >= 30)
+                assert time.monotonic() - start > 0.3
+                await running.prober.publish()
+                return running.page()
+
+    page = asyncio.run(run())
+    count = next(line for line in page.splitlines() if line.startswith("ml_prober_lateness_seconds_count"))
+    assert int(count.split()[1]) >= 30
