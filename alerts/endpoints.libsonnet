@@ -1,6 +1,7 @@
-// What is recorded of probes, for the alerts on endpoints.
+// What is recorded of endpoints for the alerts on them.
 local m = import 'lib/metrics.libsonnet';
 local recorded = import 'lib/recorded_endpoints.libsonnet';
+local native = import 'lib/recorded_servers.libsonnet';
 local t = import 'lib/text.libsonnet';
 
 // A bound as an exporter writes it: 1.0, which a Prometheus before 3 does not turn into 1.
@@ -46,6 +47,23 @@ local bound(edge) =
   local slow(edge) = e.overWindows(function(window) byModel(
     'clamp_min(%s - ignoring (le) %s, 0)' % [counted('le="+Inf"', edge, window), counted(bound(edge), edge, window)]
   )),
+
+  // What failed and is of no model, beside models that answer, is a client's mistake: it asked for what there is not.
+  local served(record) = |||
+    sum by (%s) (
+      %s
+      or
+      %s
+      unless on (%s)
+      %s
+    )
+  ||| % [
+    e.MODEL,
+    q.select(record, ['model!=""']),
+    q.select(record, ['model=""']),
+    e.ENDPOINT,
+    q.select(native.requests, ['model!=""']),
+  ],
   local union(of) = std.join('\nor\n', [of(edge) for edge in edges]),
 
   prometheusRules+:: {
@@ -72,6 +90,8 @@ local bound(edge) =
           q.select(m.ml_model_alias_info, [q.liveAlias]),
           q.select(m.ml_model_alias_info, [q.liveAlias]),
         ]),
+        { record: recorded.requests, expr: served(native.requests) },
+        { record: recorded.bad, expr: served(native.bad) },
       ] + (
         if edges == [] then []
         else [

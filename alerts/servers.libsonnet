@@ -6,7 +6,7 @@ local servers = import 'lib/servers.libsonnet';
 local t = import 'lib/text.libsonnet';
 
 local WINDOW = '5m';
-local second(value) = '%.6gs' % value;
+local second(value) = '%.7gs' % value;
 
 // The bucket edge that an endpoint's limit sits on. PromQL cannot look between two edges: anything else is refused.
 local edgeOf(endpoint, latency) =

@@ -15,7 +15,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("catalog",),
     ("ports", "states", "schema", "decoding"),
     ("model_states", "endpoint_states", "expectations", "reading"),
-    ("ledger", "samples", "settings"),
+    ("canaries", "ledger", "patterns", "samples", "settings"),
     ("timetable",),
     ("watching",),
     ("sources", "probes", "reference"),

@@ -242,7 +242,7 @@ def test_a_refusal_repeats_no_secret(text: str) -> None:
 
 def test_what_is_probably_not_meant_is_said() -> None:
     found = warnings(parsed("alerting: {page: {webhook: {url: 'http://x'}}}"))
-    assert "sources: none, so there is nothing to watch" in found
+    assert "sources and endpoints: none, so there is nothing to watch" in found
     assert "alerting.ticket: no receiver, so such alerts reach nobody" in found
     assert not [text for text in found if "alerting.page" in text]
 

@@ -26,7 +26,7 @@ def test_their_names_are_texts_like_any_other() -> None:
     assert json_of(Answer(200, {}, b'["NaN", "-Infinity"]')) == ["NaN", "-Infinity"]
 
 
-@pytest.mark.parametrize("item", [b"1.5,", b"[1],", b'"NaN",'])
+@pytest.mark.parametrize("item", [b"1.5,", b'"NaN",'])
 def test_ten_megabytes_are_read_soon(item: bytes) -> None:
     body = b"[" + item * (10_000_000 // len(item)) + b"0]"
     started = time.process_time()

@@ -19,16 +19,25 @@ local named(words, query, labels, each) =
     words,
     each,
   ];
-local recently(label, outcomes) = named(
-  ' Seen in the last hour: ',
-  'topk(3, max by (%s) (increase(%s{ml_endpoint=%%q, model=%%q, outcome=~"%s"}[1h])) > 0)' % [
-    label,
-    m.ml_endpoint_probes_total,
-    outcomes,
-  ],
-  ['ml_endpoint', 'model'],
-  (if label == 'version' then 'version ' else '') + '{{ $found.Labels.%s }}' % label,
-);
+local probes(label, matcher) = 'topk(3, max by (%s) (increase(%s{ml_endpoint=%%q, model=%%q, %s}[1h])) > 0)' % [
+  label,
+  m.ml_endpoint_probes_total,
+  matcher,
+];
+local outcomes(of) =
+  named(
+    ' Seen in the last hour: ',
+    probes('outcome', 'outcome=~"%s"' % of.FAILED),
+    ['ml_endpoint', 'model'],
+    '{{ $found.Labels.outcome }}'
+  );
+local versions(of) =
+  named(
+    ' Answered by version ',
+    probes('version', 'version!="", outcome="%s"' % of.WRONG),
+    ['ml_endpoint', 'model'],
+    '{{ $found.Labels.version }}'
+  );
 local limitOf = named(
   ' The limit is ',
   'max(%s{ml_endpoint=%%q})' % m.ml_endpoint_latency_limit_seconds,
@@ -52,11 +61,14 @@ function(config)
   local of = e(config);
   local down = '%s >= %s' % [of.failingFor, t.number(limits.endpoint_down_for)];
   local notReady = '%s >= %s' % [of.notReadyFor, t.number(limits.model_not_ready_for)];
+  // More than one reading of the list must fail.
+  local unlistedFor = std.max(limits.endpoint_down_for, 2.5 * config.probes.discovery_interval);
   local ended(outcomes, length) =
     of.overWindows(function(window) of.ended(outcomes, window[length], q.claimed + window.matchers));
-  local one(record, labels=of.MODEL) = of.native(labels, record, q.claimed);
+  local claimed(record) = q.select(record, q.claimed);
+  local total(by, record) = 'sum by (%s) (%s)' % [by, claimed(record)];
   // A ratio, and enough requests behind it.
-  local ratio(part, whole, above) = '(\n%s\n/\n%s\n) > %s\nand\n%s >= %s' % [
+  local ratio(part, whole, above) = '%s / %s > %s\nand\n%s >= %s' % [
     part,
     whole,
     t.number(above),
@@ -69,26 +81,37 @@ function(config)
       name: 'MLEndpointDown',
       severity: 'page',
       component: 'served',
-      // The time that the server was up and its model merely not ready is MLModelNotReady's.
+      // The time that the server was up and its model merely not ready is MLModelNotReady's. Where models are listed and
+      // no list was ever read, there is nothing to probe: the exporter was started when the endpoint was down already.
       expr: |||
-        %s
+        %(failingFor)s
         and
-        (%s or %s) - %s >= %s
+        (%(notReadySince)s or %(lastProbe)s) - %(failingSince)s >= %(downFor)s
         unless
-        %s
+        %(answersWrong)s
         unless
-        %s
-      ||| % [
-        of.failingFor,
-        recorded.notReadySince,
-        of.lastProbe,
-        recorded.failingSince,
-        t.number(limits.endpoint_down_for),
-        of.answersWrong,
-        notReady,
-      ],
-      summary: 'Endpoint %s answers no predictions' % served,
-      description: 'Every probe has failed for %s.' % duration + recently('outcome', of.FAILED),
+        %(notReady)s
+        or
+        (max by (%(endpoint)s) (max_over_time(%(index)s[%(listFor)s])) == 0) + %(seconds)d
+        and
+        max by (%(endpoint)s) (present_over_time(%(index)s[5m] offset %(listFor)s))
+        unless on (%(endpoint)s)
+        %(lastProbe)s
+      ||| % {
+        failingFor: of.failingFor,
+        notReadySince: recorded.notReadySince,
+        lastProbe: of.lastProbe,
+        failingSince: recorded.failingSince,
+        downFor: t.number(limits.endpoint_down_for),
+        answersWrong: of.answersWrong,
+        notReady: notReady,
+        endpoint: of.ENDPOINT,
+        index: claimed(m.ml_endpoint_index_up),
+        seconds: unlistedFor,
+        listFor: t.duration(unlistedFor),
+      },
+      summary: 'Endpoint %s is down' % served,
+      description: 'Every probe has failed for %s.' % duration + outcomes(of),
       when: 'no probe has gone well for `endpoint_down_for`: time-outs, no connection, HTTP errors; never one probe alone',
     },
     {
@@ -107,7 +130,7 @@ function(config)
       expr: '%s >= %d' % [ended(of.WRONG, 'short'), limits.wrong_predictions],
       summary: 'Endpoint %s answers, and its predictions are wrong' % served,
       description: '{{ $value | printf "%.0f" }} canary predictions were not what they must be.'
-                   + recently('version', of.WRONG),
+                   + versions(of),
       when: '`wrong_predictions` canaries got a wrong answer within ten minutes (an hour or four where probes are rare)',
     },
     {
@@ -137,7 +160,7 @@ function(config)
         down,
       ],
       summary: 'Endpoint %s fails again and again, and recovers' % served,
-      description: 'It has gone from well to failing {{ $value }} times.' + recently('outcome', of.FAILED),
+      description: 'It has gone from well to failing {{ $value }} times.' + outcomes(of),
       when: 'it failed `endpoint_flaps` times within half an hour (longer where probes are rare), each time too shortly '
             + 'to be down',
     },
@@ -145,7 +168,7 @@ function(config)
       name: 'MLEndpointErrorRatio',
       severity: 'ticket',
       component: 'served',
-      expr: ratio(one(native.bad), one(native.requests), limits.endpoint_error_ratio),
+      expr: ratio(claimed(recorded.bad), recorded.requests, limits.endpoint_error_ratio),
       'for': limits.endpoint_degraded_for,
       summary: 'Requests to endpoint %s fail' % served,
       description: percentage + ' of its requests fail, by its own metrics.',
@@ -167,11 +190,11 @@ function(config)
         unless
         %(down)s
       ||| % {
-        slow: q.select(recorded.probesSlow, q.claimed),
+        slow: claimed(recorded.probesSlow),
         timed: recorded.probesTimed,
         above: t.number(limits.endpoint_slow_ratio),
         probes: limits.slow_probes,
-        native: ratio(one(native.slow), one(native.timed), limits.endpoint_slow_ratio),
+        native: ratio(total(of.MODEL, native.slow), total(of.MODEL, native.timed), limits.endpoint_slow_ratio),
         down: down,
       },
       'for': limits.endpoint_degraded_for,
@@ -234,17 +257,20 @@ function(config)
       name: 'MLEndpointViewsDisagree',
       severity: 'ticket',
       component: 'served_view',
-      local wellBy(by) = '%(bad)s / %(all)s <= %(most)s\nand\n%(enough)s >= %(least)s' % {
-        bad: one(native.bad, by),
-        all: one(native.requests, by),
-        most: t.number(limits.endpoint_error_ratio),
-        enough: per5m(one(native.requests, by)),
-        least: t.number(limits.requests_at_least),
-      },
-      local badBy(by) = ratio(one(native.bad, by), one(native.requests, by), limits.endpoint_error_ratio),
+      local wellBy(by) = '%s / %s <= %s\nand\n%s >= %s' % [
+        total(by, recorded.bad),
+        total(by, recorded.requests),
+        t.number(limits.endpoint_error_ratio),
+        per5m(total(by, recorded.requests)),
+        t.number(limits.requests_at_least),
+      ],
+      local badBy(by) =
+        ratio(total(by, recorded.bad), total(by, recorded.requests), limits.endpoint_error_ratio),
       // By the name of the model; where an endpoint has but one, whatever the server calls it.
       local beside(figures, probed) = |||
         (%(ofModel)s) * on (%(model)s) group_right () (%(probed)s)
+        and on (%(endpoint)s)
+        %(listed)s
         or
         (%(ofAll)s) * on (%(endpoint)s) group_right () (%(probed)s)
         unless on (%(endpoint)s)
@@ -257,7 +283,7 @@ function(config)
         probed: probed,
         listed: m.ml_endpoint_index_up,
       },
-      local failing = '0 * %s + 1\nunless\n%s' % [q.select(recorded.failingSince, q.claimed), of.answersWrong],
+      local failing = '0 * %s + 1\nunless\n%s' % [claimed(recorded.failingSince), of.answersWrong],
       expr: std.join('\nor\n', [
         marked(beside(wellBy, failing), 'failing', 'probes'),
         marked(beside(badBy, of.well(q.claimed) + ' == 1'), 'failing', 'requests'),
@@ -281,7 +307,7 @@ function(config)
         unless on (%s)
         %s
       ||| % [
-        q.age(q.select(recorded.wrongVersionSince, q.claimed)),
+        q.age(claimed(recorded.wrongVersionSince)),
         t.number(limits.wrong_version_for),
         of.ENDPOINT,
         recorded.failingSince,
@@ -294,13 +320,19 @@ function(config)
       name: 'MLEndpointIndexDown',
       severity: 'ticket',
       component: 'endpoint',
-      expr: '%s == 0\nunless on (%s)\n%s' % [
-        q.of('max', of.ENDPOINT, m.ml_endpoint_index_up, q.claimed),
-        of.ENDPOINT,
-        recorded.failingSince,
-      ],
-      // More than one reading must fail.
-      'for': std.max(limits.index_down_for, 1.5 * config.probes.discovery_interval),
+      expr: |||
+        %(index)s == 0
+        and on (%(endpoint)s)
+        %(lastProbe)s
+        unless on (%(endpoint)s)
+        %(failingSince)s
+      ||| % {
+        index: q.of('max', of.ENDPOINT, m.ml_endpoint_index_up, q.claimed),
+        endpoint: of.ENDPOINT,
+        lastProbe: of.lastProbe,
+        failingSince: recorded.failingSince,
+      },
+      'for': std.max(limits.index_down_for, unlistedFor),
       summary: 'The models of endpoint %s cannot be listed' % endpoint,
       description: 'Its index of models cannot be read: models that are new there are not probed.',
       when: "a server's index of models cannot be read for `index_down_for`",

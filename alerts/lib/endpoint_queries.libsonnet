@@ -1,8 +1,7 @@
-// What alerts and dashboards ask about endpoints: what probes see from outside, and what the servers say of themselves.
+// What alerts and dashboards ask about endpoints as probes see them, from outside.
 // Replicas of the exporter probe the same endpoints, each on its own: the largest says it, and their sum says nothing.
 local m = import 'metrics.libsonnet';
 local recorded = import 'recorded_endpoints.libsonnet';
-local native = import 'recorded_servers.libsonnet';
 local t = import 'text.libsonnet';
 
 // In seconds: windows that hold enough probes of the endpoints whose interval is `upTo`.
@@ -65,21 +64,5 @@ function(config) {
   answersWrong:: '%s > %s' % [
     e.overWindows(function(window) e.ended(outcomes, window.short, q.claimed + window.matchers))
     for outcomes in [e.WRONG, e.FAILED]
-  ],
-
-  // A server's own metrics. Of failures that are of no model, those beside models that answer are a client's mistake.
-  native(labels, record, matchers=[]):: |||
-    sum by (%s) (
-      %s
-      or
-      %s
-      unless on (ml_service, ml_endpoint)
-      %s
-    )
-  ||| % [
-    labels,
-    q.select(record, ['model!=""'] + matchers),
-    q.select(record, ['model=""'] + matchers),
-    q.select(native.requests, ['model!=""']),
   ],
 }

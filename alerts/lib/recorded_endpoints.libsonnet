@@ -1,4 +1,4 @@
-// Names of what the rules record of probes, by ml_service, ml_endpoint and model.
+// Names of what the rules record of endpoints, by ml_service, ml_endpoint and model, for the alerts.
 {
   // When the first of the failing probes ended: none has gone well since. The same for a model that is not ready.
   failingSince: 'ml:endpoint_failing_since:timestamp_seconds',
@@ -8,4 +8,7 @@
   // Of endpoints with a `latency_limit` that probes judge: recent probes that ended well, and those above the limit.
   probesTimed: 'ml:probes_timed:increase',
   probesSlow: 'ml:probes_slow:increase',
+  // What the servers count, without the failures of models that do not exist.
+  requests: 'ml:endpoint_requests:rate5m',
+  bad: 'ml:endpoint_requests_bad:rate5m',
 }

@@ -10,16 +10,22 @@ from ml_exporter.errors import ConfigError, Malformed, WrongPrediction
 from ml_exporter.ports import Answer, Canary
 
 
-def form_of(canary: Canary, forms: tuple[str, ...]) -> tuple[str, Any]:
-    """Which of several keys a JSON request has, and what it holds. Raises `ConfigError` unless it is exactly one."""
+def request_of(canary: Canary, kind: Any, wanted: str) -> Any:
+    """The request of a canary in JSON, as `kind` by msgspec's rules. Raises `ConfigError` that says what is wanted."""
     if canary.content_type.partition(";")[0].strip().lower() != "application/json":
         raise ConfigError(
             f"canary.content_type: found '{canary.content_type}'; allowed is application/json; sagemaker takes any"
         )
     try:
-        request: dict[str, Any] = decode(canary.body, dict[str, Any])
+        return decode(canary.body, kind)
     except Malformed as error:
-        raise ConfigError(f"canary.request: {error}; wanted is an object with one of {', '.join(forms)}") from None
+        found = str(error).removeprefix("the reply is not what the API promises: ")
+        raise ConfigError(f"canary.request: {found}; wanted is {wanted}") from None
+
+
+def form_of(canary: Canary, forms: tuple[str, ...]) -> tuple[str, Any]:
+    """Which of several keys a request has, and what it holds. Raises `ConfigError` unless it is exactly one."""
+    request: dict[str, Any] = request_of(canary, dict[str, Any], f"an object with one of {', '.join(forms)}")
     given = [form for form in forms if form in request]
     if len(given) != 1:
         found = ", ".join(given) or printable(", ".join(request), 80) or "nothing"

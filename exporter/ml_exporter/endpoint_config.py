@@ -54,7 +54,7 @@ def probes(data: Any, defaults: Defaults, folder: Path) -> Probes:
         _check_allowed(allowed, f"probes.allow[{index}]")
     if not settings.buckets or list(settings.buckets) != sorted({b for b in settings.buckets if 0 < b < 1e6}):
         raise ConfigError("probes.buckets: allowed are seconds above 0, each larger than the one before")
-    if not isinstance(raw or {}, Mapping):
+    if raw is not None and not isinstance(raw, Mapping):
         raise ConfigError("probes.modules: allowed is a mapping, {name: {protocol: …}}")
     modules = {
         str(name): _module(item, f"probes.modules.{name}", defaults, folder) for name, item in (raw or {}).items()

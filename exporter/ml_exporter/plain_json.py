@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any, NoReturn
 
-from ml_exporter.decoding import decode
+from ml_exporter.decoding import decode, printable
 from ml_exporter.errors import Malformed, WrongPrediction
 from ml_exporter.ports import Answer
 
@@ -19,8 +19,8 @@ def json_of(answer: Answer) -> Any:
     if b"NaN" in answer.body or b"Infinity" in answer.body:  # which may stand in a text, too
         try:
             json.loads(answer.body.decode("utf-8", "replace"), parse_constant=_refuse)
-        except (ValueError, RecursionError):
-            raise Malformed("the reply is nested too deeply, or no JSON everywhere") from None
+        except (ValueError, RecursionError) as error:
+            raise Malformed(f"not JSON: {printable(str(error))}") from None
     return value
 
 

@@ -1,22 +1,18 @@
-"""A real MLServer: what it answers, what it counts of it, and what our probe says of it."""
+"""A real MLServer: what it answers, and what it counts of it. test_open_inference_real.py has our probe on it."""
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any
 
 import pytest
 import requests
 from tests.support.debian import Unavailable
-from tests.support.mlserver_server import MODEL, MODEL_VERSION, MlserverServer, mlserver
+from tests.support.mlserver_server import MODEL_VERSION, MlserverServer, mlserver
 from tests.support.native import total
+from tests.support.open_inference import MODEL, ask, being_loaded, obeys, ready
 from tests.support.programs import wait_until
 
 pytestmark = pytest.mark.servers
-
-CANARY = {"inputs": [{"name": "x", "shape": [2, 2], "datatype": "FP32", "data": [1, 2, 3, 4]}]}
 
 
 @pytest.fixture(scope="module")
@@ -34,29 +30,6 @@ def server(running: MlserverServer) -> Iterator[MlserverServer]:
     running.control.set("ok")
 
 
-def ask(server: MlserverServer, path: str = MODEL, body: Any = CANARY, timeout: float = 10) -> requests.Response:
-    return requests.post(f"{server.url}/v2/models/{path}/infer", json=body, timeout=timeout)
-
-
-def ready(server: MlserverServer, path: str = MODEL) -> int:
-    return requests.get(f"{server.url}/v2/models/{path}/ready", timeout=10).status_code
-
-
-@contextmanager
-def being_loaded(server: MlserverServer) -> Iterator[None]:
-    """The model is there and not ready within the block, and ready after it."""
-    server.unload()  # else the old one answers until the new one is loaded
-    server.control.set("not_ready")
-    loading = threading.Thread(target=server.load)
-    loading.start()
-    try:
-        wait_until(lambda: ready(server) == 400, 10, "the model is being loaded")
-        yield
-    finally:
-        server.control.set("ok")
-        loading.join()
-
-
 def counted(server: MlserverServer, model: str = MODEL) -> tuple[float, float]:
     """Its own counters of a model's requests: well, not well."""
     text = server.metrics()
@@ -70,16 +43,7 @@ def since(server: MlserverServer, before: tuple[float, float]) -> tuple[float, f
 
 
 def test_the_model_obeys(server: MlserverServer) -> None:
-    found = {}
-    for mode in ("ok", "wrong_value", "wrong_shape"):
-        server.control.set(mode)
-        output = ask(server).json()["outputs"][0]
-        found[mode] = (output["shape"], output["data"])
-    assert found == {
-        "ok": ([2, 1], [3.0, 7.0]),
-        "wrong_value": ([2, 1], [103.0, 107.0]),
-        "wrong_shape": ([2, 2], [3.0, 3.0, 7.0, 7.0]),
-    }
+    obeys(server)
 
 
 def test_a_model_that_is_being_loaded_is_there_and_not_ready(server: MlserverServer) -> None:

@@ -2,31 +2,28 @@
 
 from __future__ import annotations
 
-import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
-import requests
 from tests.support.debian import Unavailable
 from tests.support.frozen import frozen
-from tests.support.mlserver_server import MlserverServer, mlserver
+from tests.support.mlserver_server import mlserver
 from tests.support.native import total
+from tests.support.open_inference import MODEL, REQUEST, Server, being_loaded
 from tests.support.probed import checks, counted, slower, up
 from tests.support.probing import Probing
 from tests.support.programs import free_port, wait_until
-from tests.support.triton_server import TritonServer, triton
+from tests.support.triton_server import triton
 
 pytestmark = pytest.mark.servers
 
-Server = MlserverServer | TritonServer
-MODEL = "sums"
 CANARY = {
-    "request": {"inputs": [{"name": "x", "shape": [2, 2], "datatype": "FP32", "data": [1, 2, 3, 4]}]},
+    "request": REQUEST,
     "expect": [{"name": "y", "datatype": "FP32", "shape": [2, 1], "values": [[3], [7]]}],
 }
 WELL = {"live": "ok", "ready": "ok", "predict": "ok"}
@@ -93,22 +90,6 @@ def endpoint(server: Server, name: str, **more: Any) -> dict[str, Any]:
     return {"name": name, **whole, **more}
 
 
-@contextmanager
-def not_ready(server: Server) -> Iterator[None]:
-    """The model is being loaded within the block, and ready after it."""
-    server.unload()
-    server.control.set("not_ready")
-    loading = threading.Thread(target=server.load)
-    loading.start()
-    try:
-        ready = f"{server.url}/v2/models/{MODEL}/ready"
-        wait_until(lambda: requests.get(ready, timeout=10).status_code == 400, 10, "the model is being loaded")
-        yield
-    finally:
-        server.control.set("ok")
-        loading.join()
-
-
 def test_a_ready_server_is_well_by_all_checks_and_names_its_version(
     probing: Probing, server: Server, kind: Kind
 ) -> None:
@@ -122,7 +103,7 @@ def test_a_ready_server_is_well_by_all_checks_and_names_its_version(
 
 def test_a_model_that_is_being_loaded_lives_and_is_not_ready(probing: Probing, server: Server, kind: Kind) -> None:
     probing.probe("fresh")
-    with not_ready(server):
+    with being_loaded(server):
         result = probing.probe("fresh")
     assert result.outcome == "http_error"
     assert checks(result) == {"live": "ok", "ready": "http_error", "predict": "http_error"}

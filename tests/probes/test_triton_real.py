@@ -1,22 +1,22 @@
-"""A real Triton on CPU: what it answers, what it counts of it, and what our probe says of it."""
+"""A real Triton on CPU: what it answers, and what it counts of it. test_open_inference_real.py has our probe on it."""
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import pytest
 import requests
 from tests.support.debian import Unavailable
 from tests.support.native import total
+from tests.support.open_inference import MODEL, ask, being_loaded, obeys, ready
+from tests.support.probed import checks
+from tests.support.probing import Probing
 from tests.support.programs import wait_until
-from tests.support.triton_server import MODEL, MODEL_VERSION, VERSION, TritonServer, triton
+from tests.support.triton_server import MODEL_VERSION, VERSION, TritonServer, triton
 
 pytestmark = pytest.mark.servers
 
-CANARY = {"inputs": [{"name": "x", "shape": [2, 2], "datatype": "FP32", "data": [1, 2, 3, 4]}]}
 TOO_WIDE = {"inputs": [{"name": "x", "shape": [1, 3], "datatype": "FP32", "data": [1, 2, 3]}]}
 
 
@@ -33,14 +33,6 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TritonServer]:
 def server(running: TritonServer) -> Iterator[TritonServer]:
     yield running
     running.control.set("ok")
-
-
-def ask(server: TritonServer, path: str = MODEL, body: Any = CANARY, timeout: float = 10) -> requests.Response:
-    return requests.post(f"{server.url}/v2/models/{path}/infer", json=body, timeout=timeout)
-
-
-def ready(server: TritonServer, path: str = MODEL) -> int:
-    return requests.get(f"{server.url}/v2/models/{path}/ready", timeout=10).status_code
 
 
 def state(server: TritonServer) -> str:
@@ -81,16 +73,7 @@ def test_it_is_the_version_that_we_say(server: TritonServer) -> None:
 
 
 def test_the_model_obeys(server: TritonServer) -> None:
-    found = {}
-    for mode in ("ok", "wrong_value", "wrong_shape"):
-        server.control.set(mode)
-        output = ask(server).json()["outputs"][0]
-        found[mode] = (output["shape"], output["data"])
-    assert found == {
-        "ok": ([2, 1], [3.0, 7.0]),
-        "wrong_value": ([2, 1], [103.0, 107.0]),
-        "wrong_shape": ([2, 2], [3.0, 3.0, 7.0, 7.0]),
-    }
+    obeys(server)
 
 
 def test_a_model_that_is_not_there_is_not_ready_just_as_one_that_is_unloaded_or_being_loaded(
@@ -98,15 +81,24 @@ def test_a_model_that_is_not_there_is_not_ready_just_as_one_that_is_unloaded_or_
 ) -> None:
     assert (ready(server), ready(server, "made-up"), ready(server, f"{MODEL}/versions/9")) == (200, 400, 400)
     with unloaded(server):
-        assert ask(server).status_code == 404
-        server.control.set("not_ready")
-        loading = threading.Thread(target=server.load)
-        loading.start()
-        wait_until(lambda: state(server) == "LOADING", 10, "the model is being loaded")
-        assert ready(server) == 400
-        server.control.set("ok")
-        loading.join()
+        assert (ready(server), ask(server).status_code) == (400, 404)
+    with being_loaded(server):
+        assert state(server) == "LOADING"
+        assert (ready(server), ask(server).status_code) == (400, 404)
     assert (ready(server), ask(server).status_code) == (200, 200)
+
+
+def test_a_probe_that_keeps_its_connection_sees_at_the_latest_the_second_time_that_a_model_is_being_loaded(
+    server: TritonServer,
+) -> None:
+    """A load by call holds up a thread of Triton's, and with it, mostly, the connections that were there before."""
+    kept = {"name": "fraud", "protocol": "open_inference", "url": server.url, "model": MODEL, "timeout": "1s"}
+    with Probing(kept) as probing:
+        assert probing.probe().outcome == "ok"
+        with being_loaded(server):
+            assert probing.probe().outcome in ("timeout", "http_error")
+            assert checks(probing.probe()) == {"live": "ok", "ready": "http_error"}
+        assert probing.probe().outcome == "ok"
 
 
 def test_an_error_of_its_model_is_a_500_and_counts_as_success(server: TritonServer) -> None:

@@ -75,6 +75,25 @@ def test_utilization_is_the_mean_over_gpus_and_nodes_between_0_and_1() -> None:
     assert dict(run.utilization) == {"cpu": 0.5, "gpu": 0.75, "gpu_memory": 1.0}
 
 
+@pytest.mark.parametrize(
+    ("given", "steps"),
+    [
+        ({"loss": 9, "val_auc": 4}, 10),
+        ({"loss": 0, "val_auc": 0}, None),
+        ({}, None),
+        ({"loss": -3}, None),
+        ({"loss": 2, "system/cpu_utilization_percentage": 500}, 3),
+        ({"system/node_0/gpu_0_utilization_percentage": 500}, None),
+        ({"loss": 10**30}, None),
+    ],
+    ids=["the highest", "none given", "no metrics", "negative", "beside the machine's", "of the machine", "hostile"],
+)
+def test_steps_are_the_highest_that_training_logged_by_counted_from_0(given: dict[str, int], steps: int | None) -> None:
+    run = one_run({"start": NOW - 20, "end": NOW - 10, "metrics": dict.fromkeys(given, 0.5), "steps": given})
+    assert run.steps == steps
+    assert run.metrics == ()
+
+
 def test_experiment_ids_need_not_be_numbers() -> None:
     fake = FakeMlflow(now=NOW)
     for id_ in ("7-9", "=", "007", "abc", "8"):

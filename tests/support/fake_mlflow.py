@@ -63,12 +63,15 @@ class FakeMlflow:
         self.experiments[id_] |= values | {"last_update_time": int(self.now * 1000)}
 
     def run(self, id_: str, experiment: str = "1", status: str = "FINISHED", **values: Any) -> None:
-        """Times `start` and `end` in seconds; `metrics` as a dictionary; tags, inputs as MLflow has them."""
+        """Times `start` and `end` in seconds; `metrics` and their `steps` as dictionaries; tags, inputs as MLflow has them."""
         info: Row = {"run_id": id_, "experiment_id": experiment, "status": status, "lifecycle_stage": "active"}
         for key in ("start", "end"):
             if values.get(key) is not None:
                 info[f"{key}_time"] = int(values[key] * 1000)
-        metrics = [{"key": key, "value": value} for key, value in values.get("metrics", {}).items()]
+        steps = values.get("steps", {})
+        metrics = [
+            {"key": key, "value": value, "step": steps.get(key, 0)} for key, value in values.get("metrics", {}).items()
+        ]
         tags = [{"key": key, "value": value} for key, value in values.get("tags", {}).items()]
         inputs = {"dataset_inputs": values.get("inputs", [])}
         self.runs[id_] = {"info": info, "data": {"metrics": metrics, "tags": tags}, "inputs": inputs}

@@ -16,7 +16,8 @@ import yaml
 from tests.support.programs import Process, free_port, start
 from tests.support.served_models.control import Control
 
-READY_WITHIN = 90.0
+READY_WITHIN = 180.0
+"""Seconds; it imports MLflow twice."""
 _TENSOR = [{"type": "tensor", "tensor-spec": {"dtype": "float32", "shape": [-1, 2]}}]
 
 

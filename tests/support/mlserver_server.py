@@ -10,11 +10,12 @@ from pathlib import Path
 
 import requests
 from tests.support import environments
+from tests.support.open_inference import MODEL
 from tests.support.programs import Process, free_port, start, wait_until
 from tests.support.served_models.control import Control
 
 VERSION = "1.7.1"
-MODEL, MODEL_VERSION = "sums", "v1"
+MODEL_VERSION = "v1"
 READY_WITHIN = 60.0
 
 

@@ -12,12 +12,13 @@ from pathlib import Path
 
 import requests
 from tests.support import debian, environments
+from tests.support.open_inference import MODEL
 from tests.support.programs import Process, free_port, start, wait_until
 from tests.support.served_models.control import FOLDER, Control
 
 PACKAGE = "0.7.0"
 VERSION = "2.51.0"
-MODEL, MODEL_VERSION = "sums", "1"
+MODEL_VERSION = "1"
 READY_WITHIN = 60.0
 METRICS = (
     "--allow-metrics=true",

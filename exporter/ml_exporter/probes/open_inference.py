@@ -10,9 +10,9 @@ from urllib.parse import quote
 
 import msgspec
 
-from ml_exporter import expectations
+from ml_exporter import canaries, expectations
 from ml_exporter.decoding import decode, printable
-from ml_exporter.errors import ConfigError, Malformed, WrongPrediction
+from ml_exporter.errors import ConfigError, WrongPrediction
 from ml_exporter.expectations import Expected, Tensor
 from ml_exporter.model import Check
 from ml_exporter.ports import Answer, Call, Canary, Finding, Index, Step, Target
@@ -44,13 +44,13 @@ class _Tensor(msgspec.Struct):
 
 
 class _Output(msgspec.Struct):
-    parameters: dict[str, Any] = {}
+    parameters: dict[str, Any] | None = None
 
 
 class _Request(msgspec.Struct):
     inputs: list[_Tensor]
-    outputs: list[_Output] = []
-    parameters: dict[str, Any] = {}
+    outputs: list[_Output] | None = None
+    parameters: dict[str, Any] | None = None
 
 
 class _Reply(msgspec.Struct):
@@ -99,10 +99,7 @@ def _models(answer: Answer) -> tuple[str, ...]:
 
 def check_request(canary: Canary) -> None:
     """Raises `ConfigError` that says what is wrong with a request of this protocol."""
-    try:
-        request: _Request = decode(canary.body, _Request)
-    except Malformed as error:
-        raise ConfigError(f"canary.request: {error}; wanted is {{inputs: [{{name, shape, datatype, data}}]}}") from None
+    request: _Request = canaries.request_of(canary, _Request, "{inputs: [{name, shape, datatype, data}]}")
     if not request.inputs:
         raise ConfigError("canary.request.inputs: empty; wanted is at least one input")
     for number, tensor in enumerate(request.inputs):
@@ -110,9 +107,9 @@ def check_request(canary: Canary) -> None:
             _tensor(tensor)
         except WrongPrediction as error:
             raise ConfigError(f"canary.request.inputs[{number}]: {error}") from None
-    for parameters in (request.parameters, *(output.parameters for output in request.outputs)):
+    for parameters in (request.parameters, *(output.parameters for output in request.outputs or ())):
         for name in _ELSEWHERE:
-            if parameters.get(name):
+            if parameters and parameters.get(name):
                 raise ConfigError(f"canary.request: asks for {name}; only outputs in the JSON are read")
 
 
