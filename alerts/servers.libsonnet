@@ -3,35 +3,35 @@ local m = import 'lib/metrics.libsonnet';
 local nativeOf = import 'lib/native.libsonnet';
 local recorded = import 'lib/recorded_servers.libsonnet';
 local servers = import 'lib/servers.libsonnet';
-local t = import 'lib/text.libsonnet';
 
 local WINDOW = '5m';
 local second(value) = '%.7gs' % value;
 
-// The bucket edge that an endpoint's limit sits on. PromQL cannot look between two edges: anything else is refused.
-local edgeOf(endpoint, latency) =
-  local seconds(edge) = std.parseJson(edge) * latency.unit;
+// The bucket's edge that an endpoint's limit sits on. PromQL cannot look between two edges: anything else is refused.
+// seconds: the edges in seconds.
+local edgeOf(endpoint, latency, seconds) =
   local limit = endpoint.latency_limit;
   local refuse(why) = error 'endpoints[%d].latency_limit: found %s; %s; or use latency_from: probe' % [
     endpoint.index,
     second(limit),
-    why,
+    why % endpoint.server,
   ];
-  if latency == null then refuse('%s has no histogram of latency' % endpoint.server)
+  if latency == null then refuse('%s has no histogram of latency')
   else
-    // A limit is written with as many digits as the refusal shows.
-    local near(edge) = std.abs(seconds(edge) - limit) <= 1e-5 * limit;
-    local exact = std.filter(near, latency.edges);
-    local below = [second(seconds(edge)) for edge in latency.edges if seconds(edge) < limit];
-    local above = [second(seconds(edge)) for edge in latency.edges if seconds(edge) > limit];
+    // A limit has as many digits as the refusal shows.
+    local exact = [
+      latency.edges[i]
+      for i in std.range(0, std.length(seconds) - 1)
+      if std.abs(seconds[i] - limit) <= 1e-5 * limit
+    ];
+    local below = [edge for edge in seconds if edge < limit];
+    local above = [edge for edge in seconds if edge > limit];
     if exact != [] then exact[0]
-    else if below == [] then refuse('the lowest bucket edge of %s is %s' % [endpoint.server, above[0]])
-    else if above == [] then refuse('the highest bucket edge of %s is %s' % [endpoint.server, below[std.length(below) - 1]])
-    else refuse('the nearest bucket edges of %s are %s and %s' % [
-      endpoint.server,
-      below[std.length(below) - 1],
-      above[0],
-    ]);
+    else if below == [] then refuse('the lowest bucket edge of %s is ' + second(above[0]))
+    else
+      local last = second(below[std.length(below) - 1]);
+      if above == [] then refuse('the highest bucket edge of %s is ' + last)
+      else refuse('the nearest bucket edges of %s are ' + last + ' and ' + second(above[0]));
 
 {
   local endpoints = [
@@ -76,15 +76,20 @@ local edgeOf(endpoint, latency) =
     + quantile(recorded.interToken, adapter.inter_token, 0.99)
     + gauge(recorded.cacheUsage, adapter.cache_usage),
 
-  local limitOf(endpoint) =
-    local native = nativeOf(endpoint.server, servers[endpoint.server]);
-    local latency = servers[endpoint.server].latency;
-    local edge = edgeOf(endpoint, latency);
-    local only = ['ml_endpoint="%s"' % endpoint.name];
-    local labels = { server: endpoint.server, ml_endpoint: endpoint.name };
+  // One pair of rules for all endpoints of a server, whatever their limits.
+  local limitsOf(server) =
+    local native = nativeOf(server, servers[server]);
+    local latency = servers[server].latency;
+    local seconds = if latency == null then [] else [std.parseJson(edge) * latency.unit for edge in latency.edges];
+    local sitting = [{ edge: edgeOf(e, latency, seconds), name: e.name } for e in limited if e.server == server];
+    local edges = {
+      [edge]: [one.name for one in sitting if one.edge == edge]
+      for edge in std.set([one.edge for one in sitting])
+    };
+    local labels = { server: server };
     [
-      { record: recorded.timed, expr: native.timed(latency, WINDOW, only), labels: labels },
-      { record: recorded.slow, expr: native.above(latency, edge, WINDOW, only), labels: labels },
+      { record: recorded.timed, expr: native.timed(latency, edges, WINDOW), labels: labels },
+      { record: recorded.slow, expr: native.above(latency, edges, recorded.timed, WINDOW), labels: labels },
     ],
 
   local costed = [e for e in served if e.cost_per_hour != null && servers[e.server].requests != null],
@@ -100,7 +105,7 @@ local edgeOf(endpoint, latency) =
   prometheusRules+:: {
     local rules = std.flattenArrays(
       [rulesOf(server, servers[server]) for server in std.set([endpoint.server for endpoint in served])]
-      + [limitOf(endpoint) for endpoint in limited]
+      + [limitsOf(server) for server in std.set([endpoint.server for endpoint in limited])]
     ) + (if costed == [] then [] else [cost]),
     groups+: if rules == [] then [] else [{ name: 'ml-servers', rules: rules }],
   },

@@ -165,7 +165,7 @@ def test_every_adapter_is_known_has_a_fixture_a_case_and_a_row_and_a_section_on_
     assert native_metrics.SERVERS == ADAPTERS
     assert sorted(BY_SERVER) == ADAPTERS
     assert sorted(re.findall(r"^\| \[(\w+)\]\(#\w+\)", page, re.MULTILINE)) == ADAPTERS
-    assert sorted(re.findall(r"^## (\w+)$", page, re.MULTILINE)) == ADAPTERS
+    assert sorted(re.findall(r"^### (\w+)$", page, re.MULTILINE)) == ADAPTERS
 
 
 @pytest.mark.parametrize("server", ADAPTERS)

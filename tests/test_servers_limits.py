@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from tests.support.native_cases import BY_SERVER
-from tests.support.native_metrics import Case, check, endpoint, recorded_labels, rules
+from tests.support.native_metrics import Case, check, endpoint, recorded_labels, rendered, rules
 
 from ml_exporter.errors import ConfigError
 
@@ -26,7 +26,7 @@ def limited(server: str, seconds: float, **more: Any) -> Case:
 
 def refused(*endpoints: Mapping[str, Any]) -> str:
     with pytest.raises(ConfigError) as refusal:
-        rules(*endpoints)
+        rendered(*endpoints)
     return str(refusal.value)
 
 
@@ -80,11 +80,21 @@ def test_an_edge_is_found_however_prometheus_spells_it(
 
 def test_an_edge_matches_no_other_edge() -> None:
     case = limited("vllm", 2.5)
-    (expr,) = [rule["expr"] for rule in rules(case.configured()) if rule["record"] == SLOW]
+    expr = next(rule["expr"] for rule in rules(case.configured()) if rule["record"] == SLOW)
     (pattern,) = re.findall(r'le=~"(.*?)"', expr)
     pattern = pattern.replace("\\\\", "\\")
     assert re.fullmatch(pattern, "2.5")
     assert not any(re.fullmatch(pattern, other) for other in ("2", "2.0", "25", "2x5", "2.5.0", "12.5"))
+
+
+def test_endpoints_of_one_server_may_have_different_limits(tmp_path: Path) -> None:
+    cases = [limited("vllm", limit, name=name) for name, limit in (("a", 0.5), ("b", 0.8), ("c.d", 0.5))]
+    series = [item for case in cases for item in case.series()]
+    slow = {
+        recorded_labels("vllm", "tiny", "", name=name): value for name, value in (("a", 1.5), ("b", 0), ("c.d", 1.5))
+    }
+    endpoints = [*(case.configured() for case in cases), endpoint(name="e", server="vllm")]
+    check(tmp_path, series, endpoints, {SLOW: slow, TIMED: dict.fromkeys(slow, 3)})
 
 
 @pytest.mark.parametrize(

@@ -27,7 +27,7 @@ REQUESTS, BAD = "ml:requests:rate5m", "ml:requests_bad:rate5m"
 
 
 def section(server: str) -> str:
-    (text,) = re.findall(rf"^## {server}$(.*?)(?=^## |\Z)", PAGE.read_text(), re.MULTILINE | re.DOTALL)
+    (text,) = re.findall(rf"^### {server}$(.*?)(?=^##|\Z)", PAGE.read_text(), re.MULTILINE | re.DOTALL)
     return " ".join(text.split())
 
 
@@ -54,7 +54,7 @@ def test_an_error_of_tritons_python_backend_counts_as_a_success_and_the_page_say
 def test_a_model_that_triton_loads_again_starts_at_zero_and_no_rate_becomes_negative(tmp_path: Path) -> None:
     case = BY_SERVER["triton"]
     reloaded = [replace(item, restart=7) if item.step > 1 else item for item in case.series()]
-    labels = recorded_labels("triton", "sk", "1").replace(', server="triton"', ', server="triton"')
+    labels = recorded_labels("triton", "sk", "1")
     expected = {f"{REQUESTS} > bool 0": {labels: 1.0}, f"{BAD} < bool 0": {labels: 0.0}}
     check(tmp_path, reloaded, [case.configured()], expected)
 

@@ -3,16 +3,23 @@ local t = import 'text.libsonnet';
 
 local BY = 'ml_service, ml_endpoint, model, version';
 
-local select(metric, matchers) = '%s{%s}' % [metric, std.join(', ', matchers)];
+// Put together with +: formatting is what takes a Jsonnet program's time.
+local select(metric, matchers) = metric + '{' + std.join(', ', matchers) + '}';
 local relabel(vector, target, replacement, source, regex) =
-  'label_replace(%s, "%s", "%s", "%s", %s)' % [vector, target, replacement, source, std.escapeStringJson(regex)];
-local scaled(unit, vector) = if unit == 1 then vector else '%s * %s' % [t.number(unit), vector];
+  'label_replace(' + vector + ', "' + target + '", "' + replacement + '", "' + source + '", '
+  + std.escapeStringJson(regex) + ')';
+local scaled(unit, vector) = if unit == 1 then vector else t.number(unit) + ' * ' + vector;
+// A matcher for an edge as the server writes it, and as Prometheus 3 does: 500 as 500.0.
+local le(edge) =
+  local digits = if std.endsWith(edge, '.0') then std.substr(edge, 0, std.length(edge) - 2) else edge;
+  local fraction = std.length(std.findSubstr('.', digits) + std.findSubstr('e', digits)) > 0;
+  'le=~' + std.escapeStringJson(t.literal(digits) + (if fraction then '' else '(\\.0)?'));
 
 function(server, adapter) {
   local labels = adapter.labels,
   local unnamed = std.get(labels, 'unnamed', []),
   // Names such as http_requests_total are everybody's: only what was scraped for an endpoint of this server counts.
-  local ours = ['server="%s"' % server, 'ml_endpoint!=""'],
+  local ours = ['server="' + server + '"', 'ml_endpoint!=""'],
 
   local copied(vector, label, native) =
     if native == null || native == label then vector else relabel(vector, label, '$1', native, '(.+)'),
@@ -20,25 +27,22 @@ function(server, adapter) {
   local normalised(vector) =
     std.foldl(cleared, unnamed, copied(copied(vector, 'model', labels.model), 'version', labels.version)),
 
-  local by(operation, vector, also='') = '%s by (%s%s) (%s)' % [operation, BY, also, normalised(vector)],
+  local by(operation, vector, also='') = operation + ' by (' + BY + also + ') (' + normalised(vector) + ')',
   local selected(series, also=[]) = select(series.metric, ours + std.get(series, 'matchers', []) + also),
 
   // A counter as vectors; the failures of models that are not known become those of no model.
   local rated(counter, window, also) =
-    local rate = 'rate(%s[%s])' % [selected(counter, also), window];
-    local known = select(std.get(counter, 'known_by', ''), ours);
-    local on = 'on (ml_endpoint, %s, %s)' % [labels.model, labels.version];
+    local rate = 'rate(' + selected(counter, also) + '[' + window + '])';
+    local named = labels.model + ', ' + labels.version;
+    local known = ' on (ml_endpoint, ' + named + ') ' + select(std.get(counter, 'known_by', ''), ours);
     if !std.objectHas(counter, 'known_by') then [rate]
-    else [
-      '(%s and %s %s)' % [rate, on, known],
-      'sum without (%s, %s) (%s unless %s %s)' % [labels.model, labels.version, rate, on, known],
-    ],
+    else ['(' + rate + ' and' + known + ')', 'sum without (' + named + ') (' + rate + ' unless' + known + ')'],
 
   // `or` takes series with equal labels for the same one, and rate() has taken their names away.
   local union(vectors) =
     if std.length(vectors) == 1 then vectors[0]
     else '\n  ' + std.join('\n  or\n  ', [
-      relabel(vectors[i], 'part', '%d' % i, '', '')
+      relabel(vectors[i], 'part', std.toString(i), '', '')
       for i in std.range(0, std.length(vectors) - 1)
     ]) + '\n',
 
@@ -47,33 +51,29 @@ function(server, adapter) {
 
   // Counters that may have no series yet: 0 wherever something was recorded as `of`.
   zeroFilled(counters, of, window)::
-    '%s\nor\n0 * sum by (%s) (%s{server="%s"})' % [self.rate(counters, window), BY, of, server],
+    self.rate(counters, window) + '\nor\n0 * sum by (' + BY + ') (' + of + '{server="' + server + '"})',
 
   // Nothing where nothing was counted, instead of NaN.
   mean(mean, window):: scaled(
     std.get(mean, 'unit', 1),
-    '%s\n/\n(%s > 0)' % [self.rate(mean.sum, window), self.rate(mean.count, window)]
+    self.rate(mean.sum, window) + '\n/\n(' + self.rate(mean.count, window) + ' > 0)'
   ),
 
-  quantile(quantile, histogram, window):: scaled(
-    histogram.unit,
-    '(histogram_quantile(%s, %s) >= 0)' % [
-      t.number(quantile),
-      by('sum', 'rate(%s[%s])' % [selected(histogram { metric+: '_bucket' }), window], ', le'),
-    ]
-  ),
+  quantile(quantile, histogram, window)::
+    local buckets = 'rate(' + selected(histogram { metric+: '_bucket' }) + '[' + window + '])';
+    local value = 'histogram_quantile(' + t.number(quantile) + ', ' + by('sum', buckets, ', le') + ')';
+    scaled(histogram.unit, '(' + value + ' >= 0)'),
 
   max(gauge):: by('max', selected(gauge)),
 
-  // Of a histogram: how many a second, and how many of them above an edge.
-  timed(histogram, window, also):: self.rate([histogram { metric+: '_count' }], window, also),
-  above(histogram, edge, window, also)::
-    local digits = if std.endsWith(edge, '.0') then std.substr(edge, 0, std.length(edge) - 2) else edge;
-    local fraction = std.length(std.findSubstr('.', digits) + std.findSubstr('e', digits)) > 0;
-    // Prometheus 3 writes 500 as 500.0.
-    local le = 'le=~' + std.escapeStringJson(t.literal(digits) + (if fraction then '' else '(\\.0)?'));
-    'clamp_min(%s\n- %s, 0)' % [
-      self.timed(histogram, window, also),
-      self.rate([histogram { metric+: '_bucket' }], window, also + [le]),
-    ],
+  // Of the endpoints that `edges` names (bucket's edge → names): how many were timed, and how many were above the edge.
+  timed(histogram, edges, window)::
+    local names = std.flattenArrays([edges[edge] for edge in std.objectFields(edges)]);
+    self.rate([histogram { metric+: '_count' }], window, [t.anyOf('ml_endpoint', names)]),
+  above(histogram, edges, of, window)::
+    local within(edge) =
+      self.rate([histogram { metric+: '_bucket' }], window, [t.anyOf('ml_endpoint', edges[edge]), le(edge)]);
+    'clamp_min(\n  sum by (' + BY + ') (' + of + '{server="' + server + '"})\n  - (\n    '
+    + std.join('\n    or\n    ', [within(edge) for edge in std.objectFields(edges)])
+    + '\n  ),\n  0\n)',
 }

@@ -81,12 +81,15 @@ def steps_of(common: ProbeConfig, options: Any, model: str | None, canary: Canar
     for check, path in paths.items():
         if path and check in steps:
             steps[check] = dataclasses.replace(steps[check], call=dataclasses.replace(steps[check].call, path=path))
-        elif path and check is not Check.PREDICT:
+        elif path and check is Check.PREDICT:
+            raise ConfigError("predict_path: nothing is predicted there; give a canary")
+        elif path:
             steps[check] = Step(check, Call("GET", path))
     wanted = tuple(steps[check] for check in Check if check in steps and check in common.checks)
     if not wanted:
         raise ConfigError(
-            f"checks: nothing is left to ask; {common.protocol} has {', '.join(steps) or 'none without a canary'}"
+            "checks: nothing is left to ask; "
+            + (f"there are {', '.join(steps)}" if steps else "give a canary, or live_path or ready_path")
         )
     return wanted
 

@@ -7,6 +7,7 @@ import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain
 from typing import Annotated, Any, NamedTuple
 
 from ml_exporter.decoding import printable
@@ -196,7 +197,7 @@ def tensor_of(value: Any, name: str = "") -> Tensor:
         if len(shape) == MAX_DEPTH:
             raise WrongPrediction(f"{what} is no tensor: its lists are nested more than {MAX_DEPTH} deep")
         shape.append(lengths.pop())
-        level = [element for row in level for element in row]
+        level = list(chain.from_iterable(level))
     names = {_TYPES.get(kind, "") for kind in types}
     datatype = "number" if names == {"integer", "number"} else names.pop() if len(names) == 1 else ""
     return Tensor(tuple(shape), datatype, tuple(level))
@@ -232,19 +233,28 @@ def flat(values: Any) -> tuple[Any, ...]:
     """The innermost values of nested lists, in order."""
     if not isinstance(values, list | tuple):
         return (values,)
-    if set(map(type, values)).isdisjoint((list, tuple)):
-        return tuple(values)
-    found: list[Any] = []
+    level = values
+    for _ in range(MAX_DEPTH):
+        types = set(map(type, level))
+        if types.isdisjoint((list, tuple)):
+            return tuple(level)
+        if not types <= {list, tuple}:
+            break
+        level = tuple(chain.from_iterable(level))
+    return tuple(_leaves(level))
+
+
+def _leaves(values: Any) -> Iterator[Any]:
+    """The same for lists beside other values, and for any depth."""
     stack = [iter(values)]
     while stack:
         for value in stack[-1]:
             if isinstance(value, list | tuple):
                 stack.append(iter(value))
                 break
-            found.append(value)
+            yield value
         else:
             stack.pop()
-    return tuple(found)
 
 
 def _finite(number: float) -> bool:

@@ -79,9 +79,9 @@ def test_the_body_may_match_none_of_the_other_patterns() -> None:
     assert complaint(body_not_matches=("degraded", "3 models")).endswith("matches 3 models")
 
 
-def test_of_a_long_body_the_beginning_is_searched() -> None:
-    assert judged(b"-" * 16_383 + b"x", body_matches=("x",)) == Finding()
-    assert "does not match x" in complaint(b"-" * 16_384 + b"x", body_matches=("x",))
+def test_a_long_body_is_searched_to_its_end() -> None:
+    assert judged(b"-" * 5_000_000 + b"x", body_matches=("x$",)) == Finding()
+    assert "does not match y" in complaint(b"-" * 5_000_000 + b"x", body_matches=("y",))
 
 
 def test_a_header_is_found_whatever_its_case() -> None:
@@ -136,7 +136,7 @@ def test_a_worker_of_torchserve_that_does_not_come_up_is_seen_by_its_management_
     ("options", "where"),
     [
         ({"body_matches": ("ok", "(")}, r"^body_matches\[1\]: "),
-        ({"body_not_matches": ("(a+)+",)}, r"^body_not_matches\[0\]: .* for ever"),
+        ({"body_not_matches": ("(?=lookahead)",)}, r"^body_not_matches\[0\]: .* RE2"),
         ({"header_matches": {"Server": "["}}, r"^header_matches\.Server: "),
         ({"header_not_matches": {"Server": "*"}}, r"^header_not_matches\.Server: "),
         ({"expect": (Expected(datatype="FP32"),)}, r"^expect\[0\]\.datatype: found 'FP32'"),

@@ -190,7 +190,7 @@ def request_with(**changes: Any) -> dict[str, Any]:
     [
         (
             {"instances": [[1, 2]]},
-            "canary.request: Object missing required field `inputs`; wanted is {inputs: [{name, shape, datatype, data}]}",
+            "canary.request: Object missing required field `inputs`; wanted is {inputs: [{name, shape, datatype,",
         ),
         (b"{", "canary.request: truncated JSON"),
         ({"inputs": []}, "canary.request.inputs: empty; wanted is at least one input"),

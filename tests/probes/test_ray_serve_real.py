@@ -8,20 +8,20 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from tests.support import json_served
 from tests.support.debian import Unavailable
+from tests.support.json_served import LABELS
 from tests.support.native import total
+from tests.support.probed import counted
 from tests.support.probing import Probing
-from tests.support.programs import free_port, wait_until
+from tests.support.programs import wait_until
 from tests.support.ray_serve_server import ROUTE, RayServeServer, ray_serve
 
-from ml_exporter.model import Check, Outcome
 from ml_exporter.ports import Result
 
 pytestmark = pytest.mark.servers
 
-CANARY = {"request": {"x": [[1, 2], [3, 4]]}, "expect": [{"shape": [2, 1], "values": [[3], [7]]}]}
-SERIES = "sums fraud 1"
-"""Endpoint, model and version, as labels."""
+PATHS = {"live_path": "/-/healthz", "ready_path": "/-/routes", "predict_path": ROUTE}
 LATE = 3.0
 """Seconds by which its counters may be."""
 
@@ -40,7 +40,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
             with Probing(endpoint(server)) as probing:
                 early = probing.probe()
             server.deploy()
-            wait_until(lambda: counted(server)["requests"], 30, "its own metrics are there")
+            wait_until(lambda: native(server)["requests"], 30, "its own metrics are there")
             yield Running(server, early)
     except Unavailable as reason:
         pytest.skip(str(reason))
@@ -52,20 +52,8 @@ def server(running: Running) -> Iterator[RayServeServer]:
     running.server.control.set("ok")
 
 
-def endpoint(server: RayServeServer, **changes: Any) -> dict[str, Any]:
-    whole = {
-        "name": "sums",
-        "protocol": "http",
-        "url": server.url,
-        "model": "fraud",
-        "version": "1",
-        "timeout": "2s",
-        "live_path": "/-/healthz",
-        "ready_path": "/-/routes",
-        "predict_path": ROUTE,
-        "canary": CANARY,
-    }
-    return {**whole, **changes}
+def endpoint(server: RayServeServer, **more: Any) -> dict[str, Any]:
+    return json_served.endpoint(server, "http", **{**PATHS, **more})
 
 
 def statuses(result: Result) -> list[int | None]:
@@ -76,7 +64,7 @@ PROXY = "ray_serve_num_http_requests_total"
 REQUESTS, ERRORS = (f"ray_serve_deployment_{what}_counter_total" for what in ("request", "error"))
 
 
-def counted(server: RayServeServer) -> dict[str, float]:
+def native(server: RayServeServer) -> dict[str, float]:
     """Its own counters: of the application, from its proxy and its deployment, and of what has no route."""
     # Of half a megabyte, which takes seconds to parse.
     lines = [line for line in server.metrics().splitlines() if line.startswith((PROXY, REQUESTS, ERRORS))]
@@ -92,10 +80,10 @@ def counted(server: RayServeServer) -> dict[str, float]:
 
 def settled(server: RayServeServer) -> dict[str, float]:
     """The same once nothing of earlier requests is still to come: its counters are late."""
-    seen = [(time.monotonic(), counted(server))]
+    seen = [(time.monotonic(), native(server))]
 
     def stand_still() -> bool:
-        now = counted(server)
+        now = native(server)
         if now != seen[-1][1]:
             seen.append((time.monotonic(), now))
         return time.monotonic() > seen[-1][0] + LATE
@@ -105,44 +93,21 @@ def settled(server: RayServeServer) -> dict[str, float]:
 
 
 def since(server: RayServeServer, before: dict[str, float]) -> dict[str, float]:
-    return {name: now - before[name] for name, now in counted(server).items() if now != before[name]}
+    return {name: now - before[name] for name, now in native(server).items() if now != before[name]}
 
 
 def test_before_its_first_application_it_is_neither_live_nor_ready(running: Running) -> None:
     assert statuses(running.early) == [503, 503, 404]
-    assert running.early.outcome is Outcome.HTTP_ERROR
+    assert running.early.outcome == "http_error"
 
 
-def test_an_endpoint_that_does_well_is_up_in_every_check(server: RayServeServer) -> None:
-    with Probing(endpoint(server)) as probing:
-        assert probing.probe().outcome is Outcome.OK
-        series = probing.series()
-    assert {check: series[f"ml_endpoint_up {SERIES} {check}"] for check in Check} == dict.fromkeys(Check, 1)
+def test_a_ready_server_is_well_by_all_checks(server: RayServeServer) -> None:
+    json_served.does_well(endpoint(server))
 
 
-@pytest.mark.parametrize(
-    ("mode", "outcome", "said"),
-    [
-        ("wrong_value", Outcome.BAD_PREDICTION, "holds 103"),
-        ("wrong_shape", Outcome.BAD_PREDICTION, "has the shape [2, 2]"),
-        ("error", Outcome.HTTP_ERROR, "status 500"),
-        ("hang", Outcome.TIMEOUT, "none began"),
-    ],
-)
-def test_each_fault_has_its_outcome_and_passes(server: RayServeServer, mode: str, outcome: Outcome, said: str) -> None:
-    with Probing(endpoint(server)) as probing:
-        server.control.set(mode)
-        result = probing.probe()
-        assert (result.outcome, said in str(result.problem)) == (outcome, True), result.problem
-        failed = probing.series()
-        server.control.set("ok")
-        assert probing.probe().outcome is Outcome.OK
-        passed = probing.series()
-    checks = [Check.LIVE, Check.READY, Check.PREDICT]
-    assert [failed[f"ml_endpoint_up {SERIES} {check}"] for check in checks] == [1, 1, 0]
-    assert [passed[f"ml_endpoint_up {SERIES} {check}"] for check in checks] == [1, 1, 1]
-    assert passed[f"ml_endpoint_probes_total {SERIES} {outcome}"] == 1
-    assert passed[f"ml_endpoint_probes_total {SERIES} ok"] == 1
+@pytest.mark.parametrize("mode", json_served.FAULTS)
+def test_each_fault_has_its_outcome_and_passes(server: RayServeServer, mode: str) -> None:
+    json_served.fails_and_recovers(server, endpoint(server), mode)
 
 
 def test_an_application_that_is_gone_shows_in_the_prediction_alone(server: RayServeServer) -> None:
@@ -152,46 +117,27 @@ def test_an_application_that_is_gone_shows_in_the_prediction_alone(server: RaySe
             result = probing.probe()
         finally:
             server.deploy()
-        assert (result.outcome, statuses(result)) == (Outcome.HTTP_ERROR, [200, 200, 404])
-        assert probing.probe().outcome is Outcome.OK
+        assert (result.outcome, statuses(result)) == ("http_error", [200, 200, 404])
+        assert probing.probe().outcome == "ok"
 
 
 def test_a_slow_prediction_is_well_until_the_time_is_up(server: RayServeServer) -> None:
-    server.control.set("slow", seconds=0.6)
-    quick = endpoint(server, name="quick", timeout="400ms")
-    with Probing(endpoint(server, timeout="5s"), quick, probes={"buckets": [0.5, 5]}) as probing:
-        assert probing.probe("sums").outcome is Outcome.OK
-        assert probing.probe("quick").outcome is Outcome.TIMEOUT
-        series = probing.series()
-    name = "ml_endpoint_probe_duration_seconds"
-    assert [series[f"{name}_bucket {SERIES} {le}"] for le in ("0.5", "5.0", "+Inf")] == [0, 1, 1]
-    assert 0.6 <= series[f"{name}_sum {SERIES}"] < 5
-    assert series[f"{name}_count quick fraud 1"] == 0
+    json_served.is_slow(server, endpoint(server))
 
 
-def test_a_refused_connection_is_unreachable_and_disturbs_no_other(server: RayServeServer) -> None:
-    gone = endpoint(server, name="gone", url=f"http://127.0.0.1:{free_port()}")
-    with Probing(endpoint(server), gone) as probing:
-        assert probing.probe("gone").outcome is Outcome.UNREACHABLE
-        assert probing.probe("sums").outcome is Outcome.OK
-        series = probing.series()
-    assert [series[f"ml_endpoint_up gone fraud 1 {check}"] for check in Check] == [0, 0, 0]
-    assert [series[f"ml_endpoint_up {SERIES} {check}"] for check in Check] == [1, 1, 1]
+def test_a_server_that_hangs_as_a_whole_ends_in_timeout_at_the_first_check(server: RayServeServer) -> None:
+    json_served.stands_still(server, endpoint(server))
 
 
-def test_the_probes_that_we_count_are_the_requests_that_it_counts(server: RayServeServer) -> None:
+def test_where_nothing_listens_every_check_is_down(server: RayServeServer) -> None:
+    json_served.is_refused_beside(endpoint(server))
+
+
+def test_what_we_counted_is_what_was_sent_and_what_the_server_counted(server: RayServeServer) -> None:
     before = settled(server)
-    with Probing(endpoint(server, timeout="10s")) as probing:
-        for mode in ("ok", "ok", "ok", "wrong_value", "wrong_shape", "error", "error"):
-            server.control.set(mode)
-            probing.probe()
-        series = probing.series()
-    ours = {outcome: series[f"ml_endpoint_probes_total {SERIES} {outcome}"] for outcome in Outcome}
-    assert {outcome: count for outcome, count in ours.items() if count} == {
-        Outcome.OK: 3,
-        Outcome.BAD_PREDICTION: 2,
-        Outcome.HTTP_ERROR: 2,
-    }
+    modes = ("ok", "ok", "ok", "wrong_value", "wrong_shape", "error", "error")
+    series = json_served.probe_each(server, endpoint(server), *modes)
+    assert counted(series, *LABELS) == {"ok": 3, "bad_prediction": 2, "http_error": 2}
     # A wrong prediction is a good one to the server; its deployment's requests leave out the errors.
     theirs = {"200": 5, "500": 2, "requests": 5, "errors": 2}
     wait_until(lambda: since(server, before) == theirs, 20, f"its counters show {theirs}")
@@ -200,15 +146,13 @@ def test_the_probes_that_we_count_are_the_requests_that_it_counts(server: RaySer
 def test_what_the_client_gave_up_is_499_to_its_proxy_and_an_error_to_its_deployment(server: RayServeServer) -> None:
     before = settled(server)
     server.control.set("hang")
-    with Probing(endpoint(server, checks=["predict"], timeout="300ms")) as probing:
-        assert probing.probe().outcome is Outcome.TIMEOUT
+    with Probing(endpoint(server, checks=["predict"], timeout="500ms")) as probing:
+        assert probing.probe().outcome == "timeout"
     theirs = {"499": 1, "errors": 1}
     wait_until(lambda: since(server, before) == theirs, 20, f"its counters show {theirs}")
 
 
 def test_a_path_that_it_does_not_serve_has_no_route_in_its_counters(server: RayServeServer) -> None:
     before = settled(server)
-    with Probing(endpoint(server, predict_path="/nope", checks=["predict"])) as probing:
-        result = probing.probe()
-    assert (result.outcome, statuses(result)) == (Outcome.HTTP_ERROR, [404])
+    json_served.answers_with(endpoint(server, predict_path="/nope", checks=["predict"]), 404)
     wait_until(lambda: since(server, before) == {"404": 1}, 20, "it has been counted")

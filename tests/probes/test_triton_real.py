@@ -9,7 +9,7 @@ import pytest
 import requests
 from tests.support.debian import Unavailable
 from tests.support.native import total
-from tests.support.open_inference import MODEL, ask, being_loaded, obeys, ready
+from tests.support.open_inference import MODEL, ask, being_loaded, obeys, ready, state
 from tests.support.probed import checks
 from tests.support.probing import Probing
 from tests.support.programs import wait_until
@@ -33,13 +33,6 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TritonServer]:
 def server(running: TritonServer) -> Iterator[TritonServer]:
     yield running
     running.control.set("ok")
-
-
-def state(server: TritonServer) -> str:
-    """By its index of models."""
-    listed = requests.post(f"{server.url}/v2/repository/index", json={}, timeout=10).json()
-    states: list[str] = [model["state"] for model in listed if model["name"] == MODEL]
-    return states[0]
 
 
 @contextmanager

@@ -81,6 +81,20 @@ def test_runs_of_every_state_and_their_metrics(server: MlflowServer) -> None:
     assert listener.backfilled == {"states"}
 
 
+def test_steps_are_the_highest_whenever_they_were_logged(server: MlflowServer) -> None:
+    id_ = server.experiment("steps")
+    start = time.time() - 100
+    by_epoch, without = (server.run(id_, start=start) for _ in range(2))
+    for step in (0, 1, 4, 2, 3):
+        server.metric(by_epoch, "loss", 1.0, step=step)
+        server.metric(by_epoch, "system/cpu_utilization_percentage", 50.0, step=10 * step)
+    server.metric(without, "loss", 1.0)
+    for run in (by_epoch, without):
+        server.update(run, "FINISHED", end=start + 9)
+    runs = watch(server, "steps").listener.runs
+    assert (runs[by_epoch].steps, runs[without].steps) == (5, None)
+
+
 def test_a_run_from_start_to_end_resumed_and_ended_again(server: MlflowServer) -> None:
     id_ = server.experiment("life")
     watching = watch(server, "life")

@@ -9,7 +9,7 @@ from __future__ import annotations
 from tests.support.native_metrics import Case, Observed
 
 _INFER = {"path": "/v2/models/{model_name}/infer"}
-_TF = {"model_name": "half", "API": "Predict"}
+_TF = {"model_name": "half", "API": "Predict", "entrypoint": "REST"}
 
 CASES = (
     Case(

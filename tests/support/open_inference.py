@@ -44,6 +44,13 @@ def ready(server: Server, path: str = MODEL) -> int:
     return requests.get(f"{server.url}/v2/models/{path}/ready", timeout=10).status_code
 
 
+def state(server: Server) -> str:
+    """Of the model, by the index of the server's repository."""
+    listed = requests.post(f"{server.url}/v2/repository/index", json={}, timeout=10).json()
+    states: list[str] = [model["state"] for model in listed if model["name"] == MODEL]
+    return states[0]
+
+
 def obeys(server: Server) -> None:
     """The model does as it is told."""
     found = {}
@@ -62,12 +69,13 @@ def obeys(server: Server) -> None:
 def being_loaded(server: Server) -> Iterator[None]:
     """The model is there and not ready within the block, and ready after it."""
     server.unload()  # else the old one may answer until the new one is loaded
-    wait_until(lambda: ready(server) != 200, 10, "the model is unloaded")
+    wait_until(lambda: state(server) == "UNAVAILABLE", 10, "the model is unloaded")
     server.control.set("not_ready")
     loading = threading.Thread(target=server.load)
     loading.start()
     try:
-        wait_until(lambda: ready(server) == 400, 10, "the model is being loaded")
+        # LOADING as Triton says, UNKNOWN as MLServer does.
+        wait_until(lambda: state(server) != "UNAVAILABLE", 10, "the model is being loaded")
         yield
     finally:
         server.control.set("ok")

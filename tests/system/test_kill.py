@@ -60,6 +60,7 @@ def test_killed_again_and_again_in_the_middle_of_the_backfill_it_counts_every_ru
     assert series["ml_runs_finished_total kill-backfill succeeded"] == 20
     assert series["ml_run_duration_seconds_count kill-backfill"] == 20
     assert series["ml_run_duration_seconds_sum kill-backfill"] == pytest.approx(20 * 30)
+    assert series["ml_run_busy_seconds_total kill-backfill"] == pytest.approx(60 * 30)
     pages = [r.body for r in proxy.requests if b"start_time ASC" in r.body and b"status" not in r.body]
     # A page begins with the last run of the one before: 5 and then 4 new ones, 15 pages for 60 runs. Each of the
     # four deaths may have cost the one page that it fell on.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Literal
@@ -13,7 +12,7 @@ from ml_exporter.decoding import printable
 from ml_exporter.errors import ConfigError, WrongPrediction
 from ml_exporter.expectations import Expected
 from ml_exporter.model import Check
-from ml_exporter.patterns import SEARCHED, compiled, found
+from ml_exporter.patterns import Pattern
 from ml_exporter.plain_json import json_of
 from ml_exporter.ports import Answer, Call, Finding, Step, Target
 from ml_exporter.schema import Between
@@ -30,7 +29,7 @@ class Options:
     accept: tuple[Annotated[int, Between(200, 599)], ...] = ()
     """Statuses; unset: 200 to 299."""
     body_matches: tuple[str, ...] = ()
-    """Regular expressions (Python), each found in the first 16,384 bytes."""
+    """Regular expressions (RE2), each found somewhere in the body."""
     body_not_matches: tuple[str, ...] = ()
     header_matches: Mapping[str, str] = field(default_factory=dict)
     """Header → regular expression that is found in one of its values. A header that is not there is wrong."""
@@ -67,10 +66,10 @@ def _assertions(target: Target) -> tuple[Assertion, ...]:
     made: list[Assertion] = []
     for wanted, key in ((True, "body_matches"), (False, "body_not_matches")):
         for number, pattern in enumerate(getattr(options, key)):
-            made.append(functools.partial(_body, compiled(pattern, f"{key}[{number}]"), wanted))
+            made.append(functools.partial(_body, Pattern(pattern, f"{key}[{number}]"), wanted))
     for wanted, key in ((True, "header_matches"), (False, "header_not_matches")):
         for name, pattern in getattr(options, key).items():
-            made.append(functools.partial(_header, name, compiled(pattern, f"{key}.{name}"), wanted))
+            made.append(functools.partial(_header, name, Pattern(pattern, f"{key}.{name}"), wanted))
     if expected := _expected(target):
         made.append(functools.partial(_json, expected))
     return tuple(made)
@@ -92,20 +91,20 @@ def _judge(asserted: tuple[Assertion, ...], answer: Answer) -> Finding:
     return Finding()
 
 
-def _body(pattern: re.Pattern[str], wanted: bool, answer: Answer) -> None:
-    text = answer.body[:SEARCHED].decode("utf-8", "replace")
-    if found(pattern, text) is not wanted:
+def _body(pattern: Pattern, wanted: bool, answer: Answer) -> None:
+    text = answer.body.decode("utf-8", "replace")
+    if pattern.found(text) is not wanted:
         raise WrongPrediction(
-            f"the body, '{printable(text, 80)}', {'does not match' if wanted else 'matches'} {pattern.pattern}"
+            f"the body, '{printable(text, 80)}', {'does not match' if wanted else 'matches'} {pattern.text}"
         )
 
 
-def _header(name: str, pattern: re.Pattern[str], wanted: bool, answer: Answer) -> None:
+def _header(name: str, pattern: Pattern, wanted: bool, answer: Answer) -> None:
     values = [value for key, value in answer.headers.items() if key.lower() == name.lower()]
-    if any(found(pattern, value) for value in values) is not wanted:
+    if any(pattern.found(value) for value in values) is not wanted:
         said = f"the header {name}, {', '.join(printable(repr(value), 80) for value in values)}," if values else ""
         does = "does not match" if wanted else "matches"
-        raise WrongPrediction(f"{said} {does} {pattern.pattern}" if said else f"there is no header {name}")
+        raise WrongPrediction(f"{said} {does} {pattern.text}" if said else f"there is no header {name}")
 
 
 def _json(expected: tuple[Expected, ...], answer: Answer) -> None:

@@ -108,4 +108,12 @@ def to_run(record: RunRecord, pipeline: Pipeline, keys: Collection[str], ended_b
     ended = seconds(info.end_time) or ended_by
     if began is not None and ended is not None and ended < began:
         began = None
-    return Run(info.run_id, pipeline, state, started_at=began, ended_at=ended, metrics=metrics, steps=steps(record.data.metrics))
+    return Run(
+        info.run_id,
+        pipeline,
+        state,
+        started_at=began,
+        ended_at=ended,
+        metrics=metrics,
+        steps=steps(record.data.metrics),
+    )
