@@ -9,7 +9,7 @@ JSONNET := $(shell find alerts dashboards provisioning mixin.libsonnet -name '*.
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-systems test-schedulers test-compose lint bench generate clean
+.PHONY: help demo test test-systems test-schedulers test-servers test-compose lint bench generate clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -20,7 +20,7 @@ demo: $(VENV)/.demo ## the whole stack on this machine, without Docker; Ctrl-C s
 
 test: $(VENV)/.test ## fast tests: everything that needs neither other servers nor Docker
 	@$(PROGRAMS) promtool amtool jsonnetfmt
-	$(PYTEST) -m "not system and not schedulers and not docker" $(ARGS)
+	$(PYTEST) -m "not system and not schedulers and not servers and not docker" $(ARGS)
 
 test-systems: $(VENV)/.test ## tests with a real MLflow, Prometheus and Alertmanager
 	@$(PROGRAMS) prometheus promtool alertmanager amtool
@@ -28,6 +28,9 @@ test-systems: $(VENV)/.test ## tests with a real MLflow, Prometheus and Alertman
 
 test-schedulers: $(VENV)/.test ## tests with real job schedulers (Airflow, Slurm, Prefect, Dagster, Ray, Kubernetes' API)
 	$(PYTEST) -m schedulers $(ARGS)
+
+test-servers: $(VENV)/.test ## tests with real model servers (Triton, MLServer, MLflow, BentoML, Ray Serve, TorchServe)
+	$(PYTEST) -m servers $(ARGS)
 
 test-compose: $(VENV)/.test ## brings docker-compose.yml up, with stand-ins for images that cannot be had
 	$(PYTEST) -m docker $(ARGS)

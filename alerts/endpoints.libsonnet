@@ -14,7 +14,7 @@ local bound(edge) =
   local q = (import 'lib/queries.libsonnet')(config),
   local e = (import 'lib/endpoint_queries.libsonnet')(config),
   local memory = (import 'lib/memory.libsonnet')(config),
-  local ofModels(name, condition) = memory.since(name, e.MODEL, condition, e.lastProbe, e.MODEL),
+  local ofModels(name, condition) = memory.unbroken(name, e.MODEL, condition, e.lastProbe),
 
   // PromQL cannot look between the buckets of the probes.
   local edgeOf(endpoint, index) =

@@ -7,31 +7,30 @@ local servers = import 'lib/servers.libsonnet';
 local WINDOW = '5m';
 local second(value) = '%.7gs' % value;
 
+local refuse(endpoint, why) = error 'endpoints[%d].latency_limit: found %s; %s; or use latency_from: probe' % [
+  endpoint.index,
+  second(endpoint.latency_limit),
+  why % endpoint.server,
+];
+
 // The bucket's edge that an endpoint's limit sits on. PromQL cannot look between two edges: anything else is refused.
 // seconds: the edges in seconds.
-local edgeOf(endpoint, latency, seconds) =
+local edgeOf(endpoint, edges, seconds) =
   local limit = endpoint.latency_limit;
-  local refuse(why) = error 'endpoints[%d].latency_limit: found %s; %s; or use latency_from: probe' % [
-    endpoint.index,
-    second(limit),
-    why % endpoint.server,
+  // A limit has as many digits as the refusal shows.
+  local exact = [
+    edges[i]
+    for i in std.range(0, std.length(edges) - 1)
+    if std.abs(seconds[i] - limit) <= 1e-5 * limit
   ];
-  if latency == null then refuse('%s has no histogram of latency')
+  local below = [edge for edge in seconds if edge < limit];
+  local above = [edge for edge in seconds if edge > limit];
+  if exact != [] then exact[0]
+  else if below == [] then refuse(endpoint, 'the lowest bucket edge of %s is ' + second(above[0]))
   else
-    // A limit has as many digits as the refusal shows.
-    local exact = [
-      latency.edges[i]
-      for i in std.range(0, std.length(seconds) - 1)
-      if std.abs(seconds[i] - limit) <= 1e-5 * limit
-    ];
-    local below = [edge for edge in seconds if edge < limit];
-    local above = [edge for edge in seconds if edge > limit];
-    if exact != [] then exact[0]
-    else if below == [] then refuse('the lowest bucket edge of %s is ' + second(above[0]))
-    else
-      local last = second(below[std.length(below) - 1]);
-      if above == [] then refuse('the highest bucket edge of %s is ' + last)
-      else refuse('the nearest bucket edges of %s are ' + last + ' and ' + second(above[0]));
+    local last = second(below[std.length(below) - 1]);
+    if above == [] then refuse(endpoint, 'the highest bucket edge of %s is ' + last)
+    else refuse(endpoint, 'the nearest bucket edges of %s are ' + last + ' and ' + second(above[0]));
 
 {
   local endpoints = [
@@ -77,17 +76,18 @@ local edgeOf(endpoint, latency, seconds) =
     + gauge(recorded.cacheUsage, adapter.cache_usage),
 
   // One pair of rules for all endpoints of a server, whatever their limits.
-  local limitsOf(server) =
+  local limitsOf(server, given) =
     local native = nativeOf(server, servers[server]);
     local latency = servers[server].latency;
-    local seconds = if latency == null then [] else [std.parseJson(edge) * latency.unit for edge in latency.edges];
-    local sitting = [{ edge: edgeOf(e, latency, seconds), name: e.name } for e in limited if e.server == server];
+    local seconds = [std.parseJson(edge) * latency.unit for edge in latency.edges];
+    local sitting = [{ edge: edgeOf(endpoint, latency.edges, seconds), name: endpoint.name } for endpoint in given];
     local edges = {
       [edge]: [one.name for one in sitting if one.edge == edge]
       for edge in std.set([one.edge for one in sitting])
     };
     local labels = { server: server };
-    [
+    if latency == null then refuse(given[0], '%s has no histogram of latency')
+    else [
       { record: recorded.timed, expr: native.timed(latency, edges, WINDOW), labels: labels },
       { record: recorded.slow, expr: native.above(latency, edges, recorded.timed, WINDOW), labels: labels },
     ],
@@ -105,7 +105,10 @@ local edgeOf(endpoint, latency, seconds) =
   prometheusRules+:: {
     local rules = std.flattenArrays(
       [rulesOf(server, servers[server]) for server in std.set([endpoint.server for endpoint in served])]
-      + [limitsOf(server) for server in std.set([endpoint.server for endpoint in limited])]
+      + [
+        limitsOf(server, [endpoint for endpoint in limited if endpoint.server == server])
+        for server in std.set([endpoint.server for endpoint in limited])
+      ]
     ) + (if costed == [] then [] else [cost]),
     groups+: if rules == [] then [] else [{ name: 'ml-servers', rules: rules }],
   },

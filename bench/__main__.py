@@ -7,7 +7,7 @@ import os
 import platform
 import sys
 
-NAMES = ("render", "scrape", "start", "poll", "schedulers")
+NAMES = ("render", "scrape", "start", "poll", "schedulers", "probes")
 
 
 def main(arguments: list[str]) -> int:

@@ -21,8 +21,20 @@ from ml_exporter.publish import MARK
 ROOT = Path(__file__).parents[1]
 CASES = {path.stem: path for path in sorted((ROOT / "tests" / "alerts").glob("*.yaml"))}
 
-ONE_SERVICE = {"services": [{"name": "fraud", "owner": "risk-ml", "models": ["fraud"]}]}
-OF_PIPELINES_AND_MODELS = [name for name in CASES if re.match(r"ML(Pipeline|Run|Training|Model)", name)]
+ENDPOINT = {"protocol": "open_inference", "url": "http://127.0.0.1:1", "model": "fraud", "latency_limit": "250ms"}
+NO_SERVICE: dict[str, Any] = {
+    "endpoints": [
+        {"name": "live", **ENDPOINT},
+        {"name": "batch", **ENDPOINT, "interval": "15m"},
+        {"name": "native", **ENDPOINT, "server": "mlserver", "latency_from": "native"},
+    ]
+}
+ONE_SERVICE = {**NO_SERVICE, "services": [{"name": "fraud", "owner": "risk-ml", "models": ["fraud"]}]}
+OF_PIPELINES_AND_MODELS = [name for name in CASES if re.match(r"ML(Pipeline|Run|Training|ModelQuality)", name)]
+OF_ENDPOINTS = [
+    name for name in CASES if re.match(r"ML(Endpoint|ModelNotReady)", name) and name != "MLEndpointProbesStale"
+]
+CLAIMED = OF_PIPELINES_AND_MODELS + OF_ENDPOINTS
 WITH_INSTANCE = ("MLExporterDown", "MLExporterConfigReloadFailed", "MLExporterStateKeptAside")
 
 Change = Callable[[dict[str, Any]], None]
@@ -102,7 +114,7 @@ def test_a_second_replica_doubles_nothing(alert: str, tmp_path: Path) -> None:
     run_promtool(tmp_path, alert, change=add_a_replica)
 
 
-@pytest.mark.parametrize("alert", OF_PIPELINES_AND_MODELS)
+@pytest.mark.parametrize("alert", CLAIMED)
 def test_what_no_service_claims_alerts_nobody_once_services_are_configured(alert: str, tmp_path: Path) -> None:
     def unclaim(cases: dict[str, Any]) -> None:
         _rename_service(cases)
@@ -113,9 +125,9 @@ def test_what_no_service_claims_alerts_nobody_once_services_are_configured(alert
     run_promtool(tmp_path, alert, change=unclaim)
 
 
-@pytest.mark.parametrize("alert", OF_PIPELINES_AND_MODELS)
+@pytest.mark.parametrize("alert", CLAIMED)
 def test_everything_alerts_while_no_service_is_configured(alert: str, tmp_path: Path) -> None:
-    run_promtool(tmp_path, alert, data={}, change=_rename_service)
+    run_promtool(tmp_path, alert, data=NO_SERVICE, change=_rename_service)
 
 
 def _rename_service(cases: dict[str, Any]) -> None:
@@ -187,9 +199,21 @@ def test_no_alert_names_what_runs_the_pipelines(shipped: dict[str, Any]) -> None
     assert not named.search(json.dumps(recording))
 
 
-def test_only_the_version_behind_a_live_alias_pages(shipped: dict[str, Any]) -> None:
+def test_no_alert_or_recorded_series_of_endpoints_names_a_model_server() -> None:
+    servers = json.loads(render.evaluate("alerts/lib/servers.libsonnet"))
+    assert len(servers) > 10
+    named = re.compile("|".join(name.replace("_", "[_ -]?") for name in servers), re.IGNORECASE)
+    rules = rules_of({**ONE_SERVICE, "endpoints": NO_SERVICE["endpoints"][:2]})
+    assert not named.search(json.dumps([rules["endpoints.yml"], rules["recording-endpoints.yml"]]))
+
+
+def test_only_what_users_feel_now_pages(shipped: dict[str, Any]) -> None:
+    """Of models only the version behind a live alias; of endpoints those that give no predictions, or wrong ones."""
     assert {name for name, rule in shipped.items() if rule["labels"]["severity"] == "page"} == {
-        "MLModelQualityDegradedLive"
+        "MLModelQualityDegradedLive",
+        "MLEndpointDown",
+        "MLModelNotReady",
+        "MLEndpointWrongPredictions",
     }
 
 
@@ -199,6 +223,8 @@ def test_every_expected_alert_carries_its_service_and_its_component() -> None:
         if alert in OF_PIPELINES_AND_MODELS:
             assert labels["source"], alert
             assert "pipeline" in labels or {"model", "version"} <= set(labels), alert
+        if alert.startswith("MLEndpoint"):
+            assert labels["ml_endpoint"], alert
 
 
 def test_every_alert_that_an_inhibition_meets_carries_the_labels_it_compares() -> None:
@@ -249,13 +275,17 @@ def test_a_threshold_comes_from_the_configuration(tmp_path: Path) -> None:
 
 
 def test_every_threshold_is_used_by_an_alert() -> None:
-    before = alerts_of({})
+    before = alerts_of(NO_SERVICE)
+    counts = {"failing_runs", "wrong_predictions", "endpoint_flaps", "slow_probes"}
     durations = {"never_succeeded_after", "stuck_at_least", "stuck_without_typical", "duration_at_least"}
     durations |= {"queued_too_long", "source_down_for", "backfill_after", "late_after"}
     durations |= {"scheduler_heartbeat_after", "capacity_exhausted_for", "load_errors_for"}
+    durations |= {"endpoint_down_for", "model_not_ready_for", "endpoint_degraded_for", "endpoint_saturated_for"}
+    durations |= {"queue_wait", "views_disagree_for", "wrong_version_for", "index_down_for"}
     for name, value in json.loads(render.defaults_json())["alerting"]["thresholds"].items():
-        other = "7777s" if name in durations else int(value) + 3 if name == "failing_runs" else value * 1.5
-        assert _exprs(alerts_of({"alerting": {"thresholds": {name: other}}})) != _exprs(before), name
+        other = "7777s" if name in durations else int(value) + 3 if name in counts else value * 0.9
+        changed = alerts_of({**NO_SERVICE, "alerting": {"thresholds": {name: other}}})
+        assert _exprs(changed) != _exprs(before), name
 
 
 def _exprs(alerts: dict[str, dict[str, Any]]) -> dict[str, Any]:

@@ -16,8 +16,9 @@ from ml_exporter import discovery, reference, schema
 from ml_exporter.__main__ import _parser
 from ml_exporter.config import from_data
 from ml_exporter.errors import Reason
+from ml_exporter.model import Outcome
 from ml_exporter.reading import SchedulerOptions
-from ml_exporter.settings import Config, SourceConfig
+from ml_exporter.settings import Config, EndpointConfig, SourceConfig
 
 ROOT = Path(__file__).parents[1]
 
@@ -63,12 +64,16 @@ def missing(cls: Any, shown: Mapping[str, Any], path: str) -> Iterator[str]:
 
 def test_every_key_is_on_the_page_and_nothing_else() -> None:
     data = documented()
-    source = data.pop("sources")[0]
+    source, endpoint = data.pop("sources")[0], data.pop("endpoints")[0]
+    # Canaries of discovered models are canaries, modules are endpoints without a name.
+    elsewhere = ("hash", "sources", "endpoints", "endpoints[].canaries.", "probes.modules.")
+    lacking = [key for key in missing(EndpointConfig, endpoint, "endpoints[].") if not key.startswith(elsewhere[3])]
     # The severities share their keys: the page shows each receiver once.
     routes = {k: v for name in ("page", "ticket", "info", "watchdog") for k, v in data["alerting"][name].items()}
     data["alerting"] |= dict.fromkeys(("page", "ticket", "info", "watchdog"), routes)
-    data["services"][0]["stages"] = merged(data["services"][0]["stages"]["training"])
-    lacking = [key for key in missing(Config, data, "") if key not in ("hash", "sources")]
+    stages = data["services"][0]["stages"]
+    data["services"][0]["stages"] = merged([item for items in stages.values() for item in items])
+    lacking += [key for key in missing(Config, data, "") if not key.startswith(elsewhere)]
     lacking += [f"sources[].{field.name}" for field in dataclasses.fields(SourceConfig) if field.name not in source]
     assert not lacking
 
@@ -142,7 +147,7 @@ def test_every_kind_is_on_the_page_of_sources_and_in_the_configuration() -> None
 
 def test_every_link_between_pages_leads_somewhere() -> None:
     broken = []
-    folders = ("docs", "docs/sources", "alerts/runbooks")
+    folders = ("docs", "docs/sources", "docs/protocols", "alerts/runbooks")
     for page in [ROOT / "README.md", *(page for folder in folders for page in (ROOT / folder).glob("*.md"))]:
         for target in re.findall(r"\]\(([^)#]+?)(?:#[^)]*)?\)", page.read_text()):
             if "://" not in target and not (page.parent / target).exists():
@@ -159,3 +164,24 @@ def test_every_command_of_the_readme_exists(capsys: pytest.CaptureFixture[str]) 
         with pytest.raises(SystemExit) as ended:
             _parser().parse_args([command, "--help"])
         assert ended.value.code == 0
+
+
+@pytest.mark.parametrize("protocol", discovery.protocols())
+def test_the_page_of_a_protocol_has_its_options_and_an_endpoint_that_is_valid(protocol: str) -> None:
+    page = f"docs/protocols/{protocol}.md"
+    options = discovery.protocol_options(protocol)
+    assert {field.name for field in dataclasses.fields(options)} - options_on(page).keys() == set()
+    blocks = re.findall(r"```yaml\n(.*?)```", (ROOT / page).read_text(), re.DOTALL)
+    shown = next(text for text in blocks if text.startswith("endpoints:"))
+    assert {endpoint.common.protocol for endpoint in from_data(yaml.safe_load(shown)).endpoints} == {protocol}
+
+
+def test_every_protocol_is_on_the_page_of_probes_and_in_the_configuration() -> None:
+    page, configuration = (ROOT / "docs/probing.md").read_text(), (ROOT / "docs/configuration.md").read_text()
+    assert [name for name in discovery.protocols() if f"[{name}](protocols/{name}.md)" not in page] == []
+    assert f"# {', '.join(discovery.protocols())}\n" in configuration
+
+
+def test_every_outcome_of_a_probe_is_explained() -> None:
+    page = (ROOT / "docs/probing.md").read_text()
+    assert [outcome for outcome in Outcome if f"`{outcome}`" not in page] == []

@@ -168,19 +168,21 @@ def test_what_is_told_of_a_huge_element_is_short(huge: Any) -> None:
     ("given", "said"),
     [
         ({"matches": "("}, "matches: found '(', which is no regular expression"),
+        ({"matches": "(?=a)"}, "matches: found '(?=a)', which is no regular expression (RE2)"),
         ({"min": NAN}, "min: found nan; allowed is a finite number"),
         ({"max": INF}, "max: found inf; allowed is a finite number"),
         ({"min": 2, "max": 1}, "max: found 1, which is below min, 2"),
-        ({"shape": (2, -2)}, r"shape: found \[2, -2\]"),
-        ({"shape": (1,) * 40}, "shape: found .* at most 32 sizes"),
+        ({"shape": (2, -2)}, "shape: found [2, -2]; allowed are at most 32 sizes, or -1 for any"),
+        ({"shape": (1,) * 40}, "shape: found [1, 1, 1"),
         ({"values": [1, [NAN]]}, "values: found nan; allowed are finite numbers"),
         ({"values": [10**400]}, "values: found 1000"),
         ({"values": [datetime.date(2026, 1, 1)]}, "values: found datetime.date"),
     ],
 )
 def test_what_no_prediction_could_be_is_refused(given: dict[str, Any], said: str) -> None:
-    with pytest.raises(ConfigError, match=f"^{said.replace('(', '[(]')}"):
+    with pytest.raises(ConfigError) as raised:
         Expected(**given)
+    assert str(raised.value).startswith(said)
 
 
 @pytest.mark.parametrize(

@@ -439,7 +439,9 @@ def test_the_price_is_shown_before_anything_was_bought_and_a_run_of_unknown_leng
 
 
 def test_a_run_without_steps_has_no_cost_of_one(house: Callable[..., House]) -> None:
-    it = house(reads(succeeded("a", 3600, 10)), reads(replace(succeeded("b", 3600), ended_at=NOW + 5)), more=priced(2.0))
+    it = house(
+        reads(succeeded("a", 3600, 10)), reads(replace(succeeded("b", 3600), ended_at=NOW + 5)), more=priced(2.0)
+    )
     it.poll()
     it.poll()
     assert "ml_cost_last_run_per_step train USD" not in it.series()

@@ -24,12 +24,14 @@ from tests.support.native_metrics import (
     Series,
     endpoint,
     fixture,
-    rendered,
     rules,
     scrape_job,
     scraped,
+    scraping,
 )
 from tests.support.programs import free_port, program, start, stop_all, wait_until
+
+BOTH_VERSIONS = pytest.mark.parametrize("version", [None, pytest.param("3.5", marks=pytest.mark.system)])
 
 
 def test_an_endpoint_with_a_metrics_url_becomes_a_job() -> None:
@@ -53,7 +55,7 @@ def test_an_endpoint_with_a_metrics_url_becomes_a_job() -> None:
 
 
 def test_an_endpoint_without_a_metrics_url_is_not_scraped() -> None:
-    jobs = rendered(endpoint(server="triton", metrics_url=None))["prometheus/prometheus.yml"]["scrape_configs"]
+    jobs = scraping(endpoint(server="triton", metrics_url=None))["scrape_configs"]
     assert [job["job_name"] for job in jobs] == ["ml-exporter"]
 
 
@@ -93,7 +95,7 @@ def test_everything_that_the_rules_read_is_in_the_fixture_and_survives_the_scrap
     assert {name for name in read if not name.startswith("ml:")} <= stored
 
 
-@pytest.mark.parametrize("version", [None, "3.5"])
+@BOTH_VERSIONS
 def test_promtool_accepts_the_scrape_configuration(version: str | None, tmp_path: Path) -> None:
     config = _configuration([endpoint(name=server, server=server, model="sk") for server in SERVERS])
     (tmp_path / "prometheus.yml").write_text(yaml.safe_dump(config))
@@ -102,7 +104,7 @@ def test_promtool_accepts_the_scrape_configuration(version: str | None, tmp_path
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-@pytest.mark.parametrize("version", [None, "3.5"])
+@BOTH_VERSIONS
 def test_a_real_prometheus_stores_what_the_promtool_tests_assume(version: str | None, tmp_path: Path) -> None:
     with _serving_fixtures() as port:
         endpoints = [
@@ -119,8 +121,7 @@ def test_a_real_prometheus_stores_what_the_promtool_tests_assume(version: str | 
 
 
 def _configuration(endpoints: list[dict[str, Any]]) -> dict[str, Any]:
-    config: dict[str, Any] = rendered(*endpoints)["prometheus/prometheus.yml"]
-    return {**config, "rule_files": [], "alerting": {}}
+    return {**scraping(*endpoints), "rule_files": [], "alerting": {}}
 
 
 @contextmanager

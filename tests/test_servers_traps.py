@@ -164,9 +164,11 @@ def test_quantiles_of_one_replica_are_not_scraped() -> None:
     assert not [rule for server in SERVERS for rule in rules(endpoint(server=server)) if "quantile=" in rule["expr"]]
 
 
-def test_a_model_that_does_not_exist_is_no_label_of_tensorflow_serving() -> None:
-    assert any(item.labels.get("model_name") == "nope" for item in fixture("tensorflow_serving"))
-    assert ("nope", "") not in BY_SERVER["tensorflow_serving"].expected[REQUESTS]
+def test_a_model_that_does_not_exist_is_no_label_of_tensorflow_serving(tmp_path: Path) -> None:
+    case, series = as_recorded("tensorflow_serving")
+    assert any(item.labels.get("model_name") == "nope" for item in series)
+    labels = recorded_labels("tensorflow_serving", "half", "")
+    check(tmp_path, series, [case.configured()], {REQUESTS: {labels: 9}, BAD: {labels: 1}})
 
 
 def test_seldons_own_label_of_that_name_does_not_hide_which_kind_of_server_it_is() -> None:

@@ -98,9 +98,10 @@ function(config)
         %s
       ||| % [of.MODEL, average(native.cacheUsage), t.number(limits.cache_full), known(native.cacheUsage)], 'resource', 'cache'),
       summary: 'Endpoint %s is given more than it can do' % say.served,
-      description: '{{ if eq $labels.resource "queue" }}At the rate of the last %s, what waits takes %s to be served.'
-                   % [window, say.duration]
-                   + '{{ else }}On average %s of its cache was in use in the last %s.{{ end }}' % [say.percentage, window],
+      description: '{{ if eq $labels.resource "cache" }}On average %s of its cache was in use in the last %s.' % [say.percentage, window]
+                   + '{{ else if lt $value 1e9 }}At the rate of the last %s, what waits takes %s to be served.'
+                     % [window, say.duration]
+                   + '{{ else }}Requests wait, and in the last %s none was served.{{ end }}' % window,
       when: 'in `endpoint_saturated_for` the queue was on average longer than what is served within `queue_wait`, or the '
             + 'cache fuller than `cache_full`',
     },
@@ -134,7 +135,7 @@ function(config)
         probed: probed,
         listed: m.ml_endpoint_index_up,
       },
-      local failing = '0 * %s + 1\nunless\n%s' % [claimed(recorded.failingSince), of.answersWrong],
+      local failing = '0 * %s + 1\nunless\n%s' % [of.failingSince, of.answersWrong],
       expr: std.join('\nor\n', [
         marked(beside(wellBy, failing), 'failing', 'probes'),
         marked(beside(badBy, of.well(q.claimed) + ' == 1'), 'failing', 'requests'),

@@ -58,8 +58,10 @@ function(config) {
   WRONG:: 'bad_prediction',
 
   // Ages are counted up to the last probe: while nobody probes, nothing gets older.
-  failingFor:: '(%s - %s)' % [e.lastProbe, q.select(recorded.failingSince, q.claimed)],
-  notReadyFor:: '(%s - %s)' % [e.lastProbe, q.select(recorded.notReadySince, q.claimed)],
+  failingSince:: '(%s > 0)' % q.select(recorded.failingSince, q.claimed),
+  notReadySince:: '(%s > 0)' % q.select(recorded.notReadySince, q.claimed),
+  failingFor:: '(%s - %s)' % [e.lastProbe, e.failingSince],
+  notReadyFor:: '(%s - %s)' % [e.lastProbe, e.notReadySince],
   // It answers, more often wrong than not at all.
   answersWrong:: '%s > %s' % [
     e.overWindows(function(window) e.ended(outcomes, window.short, q.claimed + window.matchers))

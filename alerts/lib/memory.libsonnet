@@ -8,9 +8,8 @@ function(config) {
   // Rules that are evaluated more seldom than that must still find their last value.
   local window = t.duration(std.max(300, 2 * config.stack.evaluation_interval)),
 
-  // Since when `condition` holds, for each of `labels`. `clock`: the time that it counts from, one for each of `by`; else
-  // the source's last successful poll.
-  since(name, labels, condition, clock=q.source(m.ml_source_last_success_timestamp_seconds), by='source'):: {
+  // Since when `condition` holds, for each of `labels`; counted from the source's last successful poll.
+  since(name, labels, condition):: {
     record: name,
     expr: |||
       last_over_time(%(name)s[%(window)s])
@@ -18,14 +17,36 @@ function(config) {
       (%(condition)s)
       or
       0 * (%(condition)s)
-      + on (%(by)s) group_left ()
-      %(clock)s
+      + on (source) group_left ()
+      %(polled)s
     ||| % {
       name: name,
       window: window,
       labels: labels,
       condition: std.rstripChars(condition, '\n'),
-      by: by,
+      polled: q.source(m.ml_source_last_success_timestamp_seconds),
+    },
+  },
+
+  // Since when `condition` holds without a break, by `clock`, which has the same labels; 0 where it does not hold. Only what is
+  // not known is bridged.
+  unbroken(name, labels, condition, clock):: {
+    record: name,
+    expr: |||
+      last_over_time(%(name)s[%(window)s]) > 0
+      and on (%(labels)s)
+      (%(condition)s)
+      or
+      %(clock)s
+      and on (%(labels)s)
+      (%(condition)s)
+      or
+      0 * %(clock)s
+    ||| % {
+      name: name,
+      window: window,
+      labels: labels,
+      condition: std.rstripChars(condition, '\n'),
       clock: clock,
     },
   },

@@ -1,6 +1,7 @@
 // Names of what the rules record of endpoints, by ml_service, ml_endpoint and model, for the alerts.
 {
-  // When the first of the failing probes ended: none has gone well since. The same for a model that is not ready.
+  // When the first of the failing probes ended: none has gone well since. The same for a model that is not ready. 0: it is
+  // not so.
   failingSince: 'ml:endpoint_failing_since:timestamp_seconds',
   notReadySince: 'ml:endpoint_not_ready_since:timestamp_seconds',
   // Also by source and version: since when what is served is behind no live alias.

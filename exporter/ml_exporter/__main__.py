@@ -16,7 +16,8 @@ from ml_exporter.settings import Config
 _EXAMPLES = """examples:
   ml-exporter run --mlflow http://mlflow:5000       watch one MLflow, nothing to configure
   ml-exporter run --config ml-exporter.yaml         the real thing
-  ml-exporter check --config ml-exporter.yaml       is the file right, and does every source answer?
+  ml-exporter check --config ml-exporter.yaml       is the file right, does every source answer,
+                                                    does every endpoint predict?
   ml-exporter render --config ml-exporter.yaml --output /etc/ml-exporter
                                                     rules, dashboards, routing
   ml-exporter apply --config ml-exporter.yaml       after an edit: render, and let every part reload
@@ -50,7 +51,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="ml-exporter",
-        description="Watch machine-learning pipelines with Prometheus.",
+        description="Watch machine-learning pipelines and inference endpoints with Prometheus.",
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -64,14 +65,14 @@ def _parser() -> argparse.ArgumentParser:
         sub.set_defaults(command=function)
         return sub
 
-    run = command("run", _run, "poll the sources and serve /metrics")
+    run = command("run", _run, "poll the sources, probe the endpoints, serve /metrics and /probe")
     _configured(run)
     run.add_argument("--listen", metavar="HOST:PORT", help="address to serve on, instead of server.listen")
     run.add_argument("--state", metavar="FILE", help="state file, instead of state")
     run.add_argument("--log-format", choices=("logfmt", "json"), default="logfmt")
     run.add_argument("--log-level", choices=("debug", "info", "warning", "error"), default="info")
 
-    check = command("check", _check, "check the configuration and ask every source once")
+    check = command("check", _check, "check the configuration, ask every source and probe every endpoint once")
     _configured(check)
     check.add_argument("--offline", action="store_true", help="check the file only, ask nobody")
 
@@ -154,7 +155,8 @@ def _check(arguments: argparse.Namespace) -> int:
 
     config = _loader(arguments)()
     generate(config)  # what the target Alertmanager does not know is found only there
-    print(f"configuration: ok (sources: {len(config.sources)}, services: {len(config.services)}, hash {config.hash})")
+    counts = ", ".join(f"{name}: {len(getattr(config, name))}" for name in ("sources", "endpoints", "services"))
+    print(f"configuration: ok ({counts}, hash {config.hash})")
     _warn(config)
     for note in absent(config):
         print(f"note: {note}", file=sys.stderr)

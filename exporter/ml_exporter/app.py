@@ -12,18 +12,19 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from ml_exporter import __version__, discovery
+from ml_exporter import __version__, discovery, endpoint_views
 from ml_exporter.errors import ConfigError, MlExporterError
 from ml_exporter.exposition import Exposition, render_group
 from ml_exporter.http import Client, HttpSettings
 from ml_exporter.http.resolver import Resolver
 from ml_exporter.model import Pipeline, Sample
+from ml_exporter.on_demand import OnDemand
 from ml_exporter.poller import Health, Poller
 from ml_exporter.prober import Prober
 from ml_exporter.settings import Config, ConfiguredSource
 from ml_exporter.store import Store
 from ml_exporter.web.app import application
-from ml_exporter.web.backend import SourceView, State
+from ml_exporter.web.backend import EndpointViews, ProbePage, ProbeRequest, SourceView, State
 from ml_exporter.web.server import Runner, serve
 from ml_exporter.web.toolkit import load as load_web_config
 
@@ -50,6 +51,7 @@ class App:
         self.version = __version__
         self.resolver = Resolver()
         self.prober = Prober(self.exposition, self.resolver, clock)
+        self._on_demand = OnDemand(Resolver(), clock)
         self._running: dict[str, Running] = {}
         self._reloading = asyncio.Lock()
         self._hang_ups: set[asyncio.Task[str | None]] = set()
@@ -91,6 +93,7 @@ class App:
             if server:
                 await server.stop()
             self.resolver.shut_down()
+            self._on_demand.close()
             self.store.close()
 
     def _clients(self, config: Config) -> dict[str, Client]:
@@ -207,6 +210,17 @@ class App:
             "cursor": running.poller.cursor,
             "calls": [dataclasses.asdict(exchange) for exchange in running.client.trace],
         }
+
+    def endpoints(self) -> EndpointViews:
+        return endpoint_views.views(self.prober.endpoints.values())
+
+    def debug_endpoint(self, name: str) -> dict[str, Any] | None:
+        """What the last probe of each model of an endpoint asked and got."""
+        endpoint = self.prober.endpoints.get(name)
+        return endpoint_views.debug(endpoint) if endpoint else None
+
+    async def probe(self, request: ProbeRequest) -> ProbePage:
+        return await self._on_demand.page(request, self.config)
 
     def last_failed_url(self, source: str, pipeline: str) -> str | None:
         """The page of a pipeline's last failed run in its backend."""

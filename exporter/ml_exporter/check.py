@@ -1,4 +1,4 @@
-"""`check`: does every configured source answer, and what does one poll see there?"""
+"""`check`: does every configured source answer, does every endpoint predict, and what is there?"""
 
 from __future__ import annotations
 
@@ -11,30 +11,34 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TypeAlias
 
-from ml_exporter import discovery
+from ml_exporter import discovery, endpoint_check
 from ml_exporter.app import settings_of
 from ml_exporter.errors import SourceError
 from ml_exporter.http import Client
 from ml_exporter.model import Receipt
 from ml_exporter.ports import Call
-from ml_exporter.settings import Config, ConfiguredSource
+from ml_exporter.settings import Config, ConfiguredSource, ProbeConfig, SourceConfig
 
 Pipelines: TypeAlias = dict[str, tuple[str, ...]]
 """Name → tags."""
 
 
 def check(config: Config, say: Callable[[str], None]) -> bool:
-    """Ask every source what pipelines it has, and say who owns them. True if all answered; changes no state."""
-    found = asyncio.run(_all(config, say))
+    """Ask every source what pipelines it has, say who owns them, and probe every endpoint once.
+
+    True if all answered, and answered well; changes no state.
+    """
+    found, predicts = asyncio.run(_all(config, say))
     for note in unclaimed(config, {name: pipelines for name, pipelines in found.items() if pipelines is not None}):
         say(f"note: {note}")
-    return None not in found.values()
+    return predicts and None not in found.values()
 
 
-async def _all(config: Config, say: Callable[[str], None]) -> dict[str, Pipelines | None]:
+async def _all(config: Config, say: Callable[[str], None]) -> tuple[dict[str, Pipelines | None], bool]:
     names = [configured.common.name for configured in config.sources]
-    answers = await asyncio.gather(*(_one(configured, config, say) for configured in config.sources))
-    return dict(zip(names, answers, strict=True))
+    sources = asyncio.gather(*(_one(configured, config, say) for configured in config.sources))
+    answers, predicts = await asyncio.gather(sources, endpoint_check.probe_all(config, say))
+    return dict(zip(names, answers, strict=True)), predicts
 
 
 async def _one(configured: ConfiguredSource, config: Config, say: Callable[[str], None]) -> Pipelines | None:
@@ -55,12 +59,16 @@ async def _one(configured: ConfiguredSource, config: Config, say: Callable[[str]
 
 
 def absent(config: Config) -> Iterator[str]:
-    """Files that sources name and that are not here; where the exporter runs they must be."""
-    for number, source in enumerate(config.sources):
+    """Files that sources, endpoints and modules name and that are not here; where the exporter runs they must be."""
+    sections: dict[str, SourceConfig | ProbeConfig] = {}
+    sections |= {f"sources[{number}]": source.common for number, source in enumerate(config.sources)}
+    sections |= {f"endpoints[{number}]": endpoint.common for number, endpoint in enumerate(config.endpoints)}
+    sections |= {f"probes.modules.{name}": module.common for name, module in config.probes.modules.items()}
+    for where, section in sections.items():
         for key in ("token_file", "password_file", "ca_file"):
-            path = getattr(source.common, key)
+            path = getattr(section, key)
             if path and not Path(path).is_file():
-                yield f"sources[{number}].{key}: {Path(path).absolute()} is not there"
+                yield f"{where}.{key}: {Path(path).absolute()} is not there"
 
 
 def unclaimed(config: Config, found: Mapping[str, Pipelines]) -> Iterator[str]:
@@ -71,10 +79,15 @@ def unclaimed(config: Config, found: Mapping[str, Pipelines]) -> Iterator[str]:
         for source, pipelines in found.items()
         for name, tags in pipelines.items()
     }
+    endpoints = [endpoint.common.name for endpoint in config.endpoints]
+    claimed |= {config.service_of_endpoint(name) for name in endpoints}
     whole = len(found) == len(config.sources)
     for number, service in enumerate(config.services):
         for stage, items in service.stages.items():
             for index, item in enumerate(items):
+                if item.endpoint is not None and not fnmatch.filter(endpoints, item.endpoint):
+                    where = f"services[{number}].stages.{stage}[{index}].endpoint"
+                    yield f"{where}: '{item.endpoint}' matches no endpoint"
                 if item.pipeline is None:
                     continue
                 asked = any(fnmatch.fnmatchcase(source, item.pipeline.partition("/")[0]) for source in found)

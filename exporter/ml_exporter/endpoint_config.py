@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import fnmatch
-import ipaddress
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from ml_exporter import discovery, schema
+from ml_exporter import discovery, schema, targets
 from ml_exporter.errors import ConfigError
 from ml_exporter.model import Check
 from ml_exporter.ports import Call, Canary, Step, Target
@@ -50,8 +49,10 @@ def probes(data: Any, defaults: Defaults, folder: Path) -> Probes:
     given = dict(data) if isinstance(data, Mapping) else data
     raw = given.pop("modules", None) if isinstance(given, dict) else None
     settings = schema.parse(Probes, given, "probes")
-    for index, allowed in enumerate(settings.allow):
-        _check_allowed(allowed, f"probes.allow[{index}]")
+    try:
+        targets.allow_list(settings.allow)
+    except ConfigError as error:
+        raise ConfigError(f"probes.allow{error}") from error
     if not settings.buckets or list(settings.buckets) != sorted({b for b in settings.buckets if 0 < b < 1e6}):
         raise ConfigError("probes.buckets: allowed are seconds above 0, each larger than the one before")
     if raw is not None and not isinstance(raw, Mapping):
@@ -198,12 +199,3 @@ def canary(config: CanaryConfig, folder: Path, path: str) -> Canary:
     if len(body) > LARGEST_CANARY:
         raise ConfigError(f"{path}: {len(body)} bytes; allowed are {LARGEST_CANARY}")
     return Canary(body, config.content_type, config.expect)
-
-
-def _check_allowed(allowed: str, path: str) -> None:
-    if "/" not in allowed:
-        return
-    try:
-        ipaddress.ip_network(allowed)
-    except ValueError as error:
-        raise ConfigError(f"{path}: found '{allowed}'; allowed is host, host:port or a network: {error}") from error

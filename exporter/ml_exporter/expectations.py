@@ -12,6 +12,7 @@ from typing import Annotated, Any, NamedTuple
 
 from ml_exporter.decoding import printable
 from ml_exporter.errors import ConfigError, WrongPrediction
+from ml_exporter.patterns import Pattern
 from ml_exporter.schema import Between, nearest
 
 MAX_DEPTH = 32
@@ -43,7 +44,7 @@ class Expected:
     tolerance: Annotated[float, Between(0, 1e12)] = 1e-6
     """How far a number may be from its golden value: absolute up to 1, in proportion to the golden value above."""
     matches: str | None = None
-    """A regular expression (Python) that is found in every text."""
+    """A regular expression (RE2) that is found in every text."""
 
     def __post_init__(self) -> None:
         """Raises `ConfigError` for what no prediction could be."""
@@ -59,10 +60,8 @@ class Expected:
         for value in self.values or ():
             if type(value) not in (*_TYPES, type(None)) or (type(value) in _NUMBERS and not _finite(value)):
                 raise ConfigError(f"values: found {_shown(value)}; allowed are finite numbers, texts, true and false")
-        try:
-            re.compile(self.matches or "")
-        except (re.error, RecursionError, OverflowError) as error:
-            raise ConfigError(f"matches: found '{self.matches}', which is no regular expression: {error}") from None
+        if self.matches is not None:
+            _pattern(self.matches)
 
 
 class Tensor(NamedTuple):
@@ -154,8 +153,13 @@ def _same(found: Any, wanted: Any, tolerance: float) -> bool:
 
 def _matching(pattern: str, elements: tuple[Any, ...], what: str) -> None:
     for element in elements or (None,):
-        if not isinstance(element, str) or not re.search(pattern, element):
+        if not isinstance(element, str) or not _pattern(pattern).found(element):
             raise WrongPrediction(f"{what} holds {_shown(element)}; expected is a text that matches {pattern}")
+
+
+@functools.lru_cache(maxsize=1024)
+def _pattern(text: str) -> Pattern:
+    return Pattern(text, "matches")
 
 
 def at(prediction: Any, name: str) -> Any:

@@ -40,7 +40,16 @@ class Piece(NamedTuple):
 Group: TypeAlias = Mapping[str, Piece]
 
 
-def render_group(samples: Iterable[Sample | HistogramSample], fixed: Mapping[str, str]) -> Group:
+def document(samples: Iterable[Sample], families: Mapping[str, Family], *, openmetrics: bool) -> bytes:
+    """A whole exposition apart from all pages, of families of its own."""
+    group = render_group(samples, {}, families)
+    parts = [_header(families[name], openmetrics) + piece.text for name, piece in group.items()]
+    return b"".join(parts) + (b"# EOF\n" if openmetrics else b"")
+
+
+def render_group(
+    samples: Iterable[Sample | HistogramSample], fixed: Mapping[str, str], families: Mapping[str, Family] = BY_NAME
+) -> Group:
     """Render the samples of one group; `fixed` gives the labels they share, such as source and ml_service."""
     lines: dict[str, list[str]] = {}
     exemplified: dict[str, list[str]] = {}
@@ -51,7 +60,7 @@ def render_group(samples: Iterable[Sample | HistogramSample], fixed: Mapping[str
         name = sample.family
         shape = shapes.get(name)
         if shape is None:
-            shape = shapes[name] = _shape(BY_NAME[name], fixed)
+            shape = shapes[name] = _shape(families[name], fixed)
             lines[name], series[name] = [], 0
         pairs = [shape[0]] if shape[0] else []
         for label, value in zip(shape[1], sample.labels, strict=True):

@@ -10,7 +10,7 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -26,7 +26,7 @@ from ml_exporter.http.resolver import Resolver
 from ml_exporter.model import HistogramSample, Outcome, Sample
 from ml_exporter.ports import Result
 from ml_exporter.reading import chosen
-from ml_exporter.settings import Asked, Config, ConfiguredEndpoint
+from ml_exporter.settings import Asked, Config, ConfiguredEndpoint, EndpointConfig
 
 log = logging.getLogger(__name__)
 
@@ -259,11 +259,7 @@ class Prober:
     async def _follow_index(self, endpoint: Endpoint, listed: tuple[str, ...]) -> None:
         """Probe what is listed and wanted; what has left the list is asked for a while longer."""
         common, now = endpoint.configured.common, self._clock()
-        names = sorted(
-            name
-            for name in set(listed)
-            if 0 < len(name) <= LONGEST_NAME and name.isprintable() and chosen(name, common.include, common.exclude)
-        )
+        names = wanted(common, listed)
         endpoint.index_models = len(names)
         for name in names[: common.max_models]:
             if name in endpoint.models:
@@ -345,6 +341,15 @@ class Prober:
         )
         samples += [Sample(family, labels, value) for family, labels, value in known if value is not None]
         return samples
+
+
+def wanted(common: EndpointConfig, listed: Iterable[str]) -> list[str]:
+    """Of the models in an index those that are chosen, in order; names that no label should have are left out."""
+    return sorted(
+        name
+        for name in set(listed)
+        if 0 < len(name) <= LONGEST_NAME and name.isprintable() and chosen(name, common.include, common.exclude)
+    )
 
 
 def _served(endpoint: Endpoint, served: Served) -> list[Sample]:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 import time
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
+import trustme
 from tests.support.fault_server import FaultServer, hang
 from tests.support.http_backend import run
 from tests.support.otlp_backend import BAD, MANY, SPAN, TAKEN, after, exporting, spans_of, until
@@ -53,6 +56,17 @@ def test_headers_and_the_folder_of_the_address_are_kept() -> None:
             assert asked.headers["accept-encoding"] == "identity"
 
     run(test())
+
+
+def test_the_authority_of_a_collector_may_be_its_own(tmp_path: Path) -> None:
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert("127.0.0.1").configure_cert(tls)
+    trusting, _, _ = after([SPAN], TAKEN, tls=tls, ca_file=str(tmp_path / "ca.pem"))
+    assert trusting.dropped == 0
+    strict, collector, _ = after([SPAN], TAKEN, tls=tls)
+    assert (strict.dropped, collector.asked) == (1, [])
 
 
 def test_spans_go_in_batches_of_512() -> None:

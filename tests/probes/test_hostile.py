@@ -15,7 +15,7 @@ from ml_exporter.expectations import Expected
 from ml_exporter.model import Check
 from ml_exporter.ports import Answer, Canary, Finding, Step, Target
 
-LARGE = 5_000_000
+LARGE = 1_000_000
 """Bytes."""
 WITHIN = 4.0
 """Seconds of CPU for the largest: some three times what linear work takes, a hundredth of what quadratic work does."""

@@ -136,7 +136,7 @@ def test_a_worker_of_torchserve_that_does_not_come_up_is_seen_by_its_management_
     ("options", "where"),
     [
         ({"body_matches": ("ok", "(")}, r"^body_matches\[1\]: "),
-        ({"body_not_matches": ("(?=lookahead)",)}, r"^body_not_matches\[0\]: .* RE2"),
+        ({"body_not_matches": ("(?=lookahead)",)}, r"^body_not_matches\[0\]: .*RE2"),
         ({"header_matches": {"Server": "["}}, r"^header_matches\.Server: "),
         ({"header_not_matches": {"Server": "*"}}, r"^header_not_matches\.Server: "),
         ({"expect": (Expected(datatype="FP32"),)}, r"^expect\[0\]\.datatype: found 'FP32'"),

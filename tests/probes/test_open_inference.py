@@ -169,6 +169,12 @@ def test_another_version_than_the_one_that_was_asked_for_is_wrong() -> None:
     assert wrong(TRITON, version="2") == "version '1' answered; asked was '2'"
 
 
+def test_a_wrong_prediction_tells_the_version_that_made_it() -> None:
+    with pytest.raises(WrongPrediction) as raised:
+        judge(TRITON, Expected("y", max=0))
+    assert raised.value.version == "1"
+
+
 def test_an_output_that_is_missing_names_those_there_are() -> None:
     assert wrong(TRITON, Expected("scores", min=0)) == "there is no output 'scores'; there are 'y'"
 
@@ -229,7 +235,13 @@ def listed(body: bytes) -> tuple[str, ...]:
 
 
 def test_the_index_names_each_model_once_broken_ones_too() -> None:
-    assert (index(Options()).call.method, index(Options()).call.path) == ("POST", "/v2/repository/index")
+    call = index(Options()).call
+    # MLServer answers 422 to a body of another type.
+    assert (call.method, call.path, call.headers) == (
+        "POST",
+        "/v2/repository/index",
+        {"Content-Type": "application/json"},
+    )
     assert listed(TRITON_INDEX) == ("broken", "sk")
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from tests.support.openai_server import MODEL, OpenAiServer
 from tests.support.probing import Probing
+from tests.support.programs import wait_until
 
 from ml_exporter.model import Check, Outcome
 from ml_exporter.ports import Result
@@ -222,3 +223,15 @@ def test_the_trace_of_each_probe_is_its_own(server: OpenAiServer) -> None:
     sent = [asked.headers["traceparent"] for asked in server.asked]
     assert sent == [f"00-{result.trace_id}-{result.span_id}-01" for result in results for _ in range(3)]
     assert results[0].trace_id != results[1].trace_id
+
+
+def test_models_are_found_in_the_list_of_the_server(server: OpenAiServer, request_body: dict[str, Any]) -> None:
+    canary = {"request": request_body, "expect": [EXPECT]}
+    with Probing(
+        endpoint(server, request_body, discover=True, model=None, canary=None, canaries={"*": canary})
+    ) as all_:
+        wait_until(lambda: MODEL in all_.prober.endpoints["llm"].models, 10, "the list has been read")
+        assert all_.probe("llm", MODEL).outcome is Outcome.OK
+        series = all_.series()
+    assert (series["ml_endpoint_index_up llm"], series["ml_endpoint_index_models llm"]) == (1, 1)
+    assert server.predictions()[-1]["model"] == MODEL

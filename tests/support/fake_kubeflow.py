@@ -13,8 +13,8 @@ from typing import Any
 
 import msgspec
 
-from ml_exporter.errors import Rejected
 from ml_exporter.decoding import decode
+from ml_exporter.errors import Rejected
 from ml_exporter.ports import Call, Reply
 from ml_exporter.reading import instant
 from ml_exporter.sources import kubeflow

@@ -63,7 +63,7 @@ class FakeMlflow:
         self.experiments[id_] |= values | {"last_update_time": int(self.now * 1000)}
 
     def run(self, id_: str, experiment: str = "1", status: str = "FINISHED", **values: Any) -> None:
-        """Times `start` and `end` in seconds; `metrics` and their `steps` as dictionaries; tags, inputs as MLflow has them."""
+        """Times `start`, `end` in seconds; `metrics` and their `steps` as dictionaries; tags, inputs as in MLflow."""
         info: Row = {"run_id": id_, "experiment_id": experiment, "status": status, "lifecycle_stage": "active"}
         for key in ("start", "end"):
             if values.get(key) is not None:

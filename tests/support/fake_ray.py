@@ -7,8 +7,8 @@ from typing import Any
 
 import msgspec
 
-from ml_exporter.errors import Malformed, Rejected
 from ml_exporter.decoding import decode
+from ml_exporter.errors import Malformed, Rejected
 from ml_exporter.ports import Call, Reply
 from ml_exporter.sources import ray
 from ml_exporter.sources.ray.source import RaySource

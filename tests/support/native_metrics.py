@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 import _gojsonnet
-import yaml
 from tests.support.programs import program
 
 from ml_exporter import config, render
@@ -116,13 +115,16 @@ def _rules(configuration: str) -> list[dict[str, Any]]:
     return next((list(group["rules"]) for group in groups if group["name"] == "ml-servers"), [])
 
 
+def scraping(*endpoints: Mapping[str, Any]) -> dict[str, Any]:
+    """prometheus.yml, likewise."""
+    arguments = {"config": _configuration(endpoints)}
+    found: dict[str, Any] = json.loads(render.evaluate("provisioning/prometheus/prometheus.libsonnet", arguments))
+    return found
+
+
 def scrape_job(configured: Mapping[str, Any]) -> dict[str, Any]:
-    arguments = {"config": _configuration([configured])}
-    prometheus = json.loads(render.evaluate("provisioning/prometheus/prometheus.libsonnet", arguments))
-    job: dict[str, Any] = next(
-        job for job in prometheus["scrape_configs"] if job["job_name"] == f"ml-endpoint-{configured['name']}"
-    )
-    return job
+    jobs: list[dict[str, Any]] = scraping(configured)["scrape_configs"]
+    return next(job for job in jobs if job["job_name"] == f"ml-endpoint-{configured['name']}")
 
 
 def _configuration(endpoints: Iterable[Mapping[str, Any]]) -> str:
@@ -214,7 +216,7 @@ def check(
         ],
     }
     test = {"rule_files": ["rules.yml"], "evaluation_interval": "1m", "tests": [case]}
-    (folder / "case.yml").write_text(yaml.safe_dump(test))
+    (folder / "case.yml").write_text(json.dumps(test))
     command = [program("promtool", version), "test", "rules", "case.yml"]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -44,9 +44,9 @@ def ready(server: Server, path: str = MODEL) -> int:
     return requests.get(f"{server.url}/v2/models/{path}/ready", timeout=10).status_code
 
 
-def state(server: Server) -> str:
+def state(server: Server, timeout: float = 10) -> str:
     """Of the model, by the index of the server's repository."""
-    listed = requests.post(f"{server.url}/v2/repository/index", json={}, timeout=10).json()
+    listed = requests.post(f"{server.url}/v2/repository/index", json={}, timeout=timeout).json()
     states: list[str] = [model["state"] for model in listed if model["name"] == MODEL]
     return states[0]
 
@@ -74,9 +74,16 @@ def being_loaded(server: Server) -> Iterator[None]:
     loading = threading.Thread(target=server.load)
     loading.start()
     try:
-        # LOADING as Triton says, UNKNOWN as MLServer does.
-        wait_until(lambda: state(server) != "UNAVAILABLE", 10, "the model is being loaded")
+        wait_until(lambda: _loads(server), 10, "the model is being loaded")
         yield
     finally:
         server.control.set("ok")
         loading.join()
+
+
+def _loads(server: Server) -> bool:
+    try:
+        # LOADING as Triton says, UNKNOWN as MLServer does.
+        return state(server, timeout=0.5) in ("LOADING", "UNKNOWN")
+    except requests.Timeout:
+        return False  # a connection of the moment when the load began: Triton answers it when that has ended

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
@@ -23,10 +24,10 @@ MANY = [replace(SPAN, trace_id=f"{n * 0x9E3779B97F4A7C15 % 2**128:032x}") for n 
 
 @asynccontextmanager
 async def exporting(
-    *script: Behaviour, **settings: Any
+    *script: Behaviour, tls: ssl.SSLContext | None = None, **settings: Any
 ) -> AsyncIterator[tuple[SpanExporter, FaultServer, list[float]]]:
     """An exporter that runs, its collector, and the pauses before its repetitions, which are noted and not slept."""
-    async with FaultServer(*script) as collector:
+    async with FaultServer(*script, tls=tls) as collector:
         pauses: list[float] = []
 
         async def note(seconds: float) -> None:

@@ -15,9 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import requests
-from tests.support import debian, environments, marked, netns_relay
+from tests.support import debian, marked, netns_relay, ray_server
 from tests.support.programs import NotReadyError, Process, free_port, get, start, wait_until
-from tests.support.ray_server import VERSION
 from tests.support.served_models.control import FOLDER, Control
 
 READY_WITHIN = 120.0
@@ -26,11 +25,6 @@ ROUTE = "/sums"
 _HTTP, _METRICS = 8000, 20_004
 _MARK = "RAY_SERVE_TEST_FOLDER"
 _READ = "import sys, urllib.request; sys.stdout.buffer.write(urllib.request.urlopen(sys.argv[1], timeout=10).read())"
-
-
-def python() -> Path:
-    """The Python that has Ray Serve. Raises `debian.Unavailable`."""
-    return environments.python(f"ray-{VERSION}", f"ray[default,serve]=={VERSION}")
 
 
 @dataclass(frozen=True)
@@ -79,7 +73,7 @@ def ray_serve(folder: Path, *, deployed: bool = True) -> Iterator[RayServeServer
     `deployed`: begin once the application answers, else as soon as the server does, with no application.
     Raises `debian.Unavailable` where no Ray or no namespace can be had, `NotReadyError` with its log.
     """
-    program, outer, control = python(), free_port(), Control.within(folder)
+    program, outer, control = ray_server.environment(), free_port(), Control.within(folder)
     if not deployed:
         control.set("not_ready")
     short = Path(tempfile.mkdtemp(prefix="ray-"))  # its sockets' paths must be short

@@ -6,10 +6,8 @@ Started by its own `ray start --head --block`, asked and told through its own cl
 from __future__ import annotations
 
 import json
-import os
 import secrets
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
@@ -20,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import requests
-from tests.support import debian, environments, netns_relay
+from tests.support import debian, environments, marked, netns_relay
 from tests.support.programs import free_port
 
 VERSION = "2.60.0"
@@ -49,7 +47,7 @@ _DRIVER = "import ray, sys; ray.init(address='auto', log_to_driver=False); sys.e
 
 def environment() -> Path:
     """The Python of a virtual environment with this Ray. Raises `Unavailable`."""
-    return environments.python(f"ray-{VERSION}", f"ray[default]=={VERSION}")
+    return environments.python(f"ray-{VERSION}", f"ray[default,serve]=={VERSION}")
 
 
 @dataclass
@@ -69,12 +67,7 @@ class RayServer:
     def stop(self) -> None:
         """By id only: `ray stop` ends every Ray of the machine."""
         self.session.close()
-        deadline = time.monotonic() + 10
-        while (left := _processes_of(self.folder)) and time.monotonic() < deadline:
-            for pid in left:
-                with suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
-            time.sleep(0.1)
+        marked.kill(f"RAY_TEST_FOLDER={self.folder}")
         self.process.wait()
         shutil.rmtree(self.folder, ignore_errors=True)
 
@@ -185,14 +178,3 @@ def _environ(folder: Path, token: str, python: Path) -> dict[str, str]:
         "RAY_AUTH_TOKEN": token,
         "RAY_TEST_FOLDER": str(folder),
     }
-
-
-def _processes_of(folder: Path) -> list[int]:
-    """Processes that have this folder in their environment: ours alone, also those in sessions of their own."""
-    mark, found = f"RAY_TEST_FOLDER={folder}".encode(), []
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            with suppress(OSError):
-                if mark in (entry / "environ").read_bytes().split(b"\0"):
-                    found.append(int(entry.name))
-    return found

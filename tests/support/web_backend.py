@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import aiohttp
 
 from ml_exporter.web.app import application
-from ml_exporter.web.backend import SourceView
+from ml_exporter.web.backend import EndpointViews, ProbePage, ProbeRequest, SourceView
 from ml_exporter.web.server import Runner, serve
 from ml_exporter.web.toolkit import WebConfig
 
@@ -36,6 +36,12 @@ class CannedBackend:
     reloads: int = 0
     failed_urls: dict[tuple[str, str], str] = field(default_factory=dict)
     broken: bool = False
+    endpoint_views: EndpointViews = field(default_factory=EndpointViews)
+    probe_page: ProbePage = field(default_factory=lambda: ProbePage(b"up 1\n"))
+    probes: list[ProbeRequest] = field(default_factory=list)
+    hangs: bool = False
+    cancelled: int = 0
+    """Probes that hung and were cancelled."""
 
     async def metrics(self, openmetrics: bool, gzip: bool) -> tuple[bytes, ...]:
         if self.broken:
@@ -56,6 +62,21 @@ class CannedBackend:
 
     def debug(self, name: str) -> dict[str, Any] | None:
         return {"calls": [name]} if any(view.name == name for view in self.views) else None
+
+    def endpoints(self) -> EndpointViews:
+        return self.endpoint_views
+
+    def debug_endpoint(self, name: str) -> dict[str, Any] | None:
+        return {"models": [name]} if any(view.name == name for view in self.endpoint_views.shown) else None
+
+    async def probe(self, request: ProbeRequest) -> ProbePage:
+        self.probes.append(request)
+        try:
+            await asyncio.sleep(3600 if self.hangs else 0)
+        except asyncio.CancelledError:
+            self.cancelled += 1
+            raise
+        return self.probe_page
 
     def last_failed_url(self, source: str, pipeline: str) -> str | None:
         return self.failed_urls.get((source, pipeline))

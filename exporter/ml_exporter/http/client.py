@@ -176,7 +176,7 @@ class Client:
         """One request and its whole answer, counted and traced, whatever its status."""
         headers = self._headers(call)
         body = call.body if call.body is None or isinstance(call.body, bytes) else msgspec.json.encode(call.body)
-        seen = Exchange(call.method, _shown_path(call), self._excerpt(body or b""))
+        seen = Exchange(call.method, shown_path(call), self._excerpt(body or b""))
         self._trace.append(seen)
         self.requests += 1
         began = time.perf_counter()
@@ -286,7 +286,8 @@ def quoted_path(call: Call) -> str:
     return path + ("?" + urllib.parse.urlencode(call.params) if call.params else "")
 
 
-def _shown_path(call: Call) -> str:
+def shown_path(call: Call) -> str:
+    """Path and query as people may see them: values that look secret are struck out."""
     query = "&".join(f"{name}={value}" for name, value in masked_params(call.params))
     return call.path + (f"?{query}" if query else "")
 

@@ -15,6 +15,7 @@ from ml_exporter.ports import Auth, Call
 MASK = "***"
 _MAX_SECRET_BYTES = 65_536
 _SHORTEST_HEADER_SECRET = 8  # a configured header such as `X-Scope: 1` is no secret worth garbling a text for
+_SHORTEST_BEGINNING = 4
 
 _SECRET_PARAMETER = re.compile(r"(?<!page)(?<!page_)token|key|password|secret", re.IGNORECASE)
 _SECRET_FIELD = re.compile(
@@ -157,6 +158,15 @@ class Credentials:
         for secret in self._secrets():
             text = text.replace(secret, MASK)
         return _SECRET_FIELD.sub(rf'\1"{MASK}"', text)
+
+    def mask_beginning(self, text: str) -> str:
+        """`mask` for a text that was cut: of a secret that the cut went through, the beginning is struck out too."""
+        text = self.mask(text)
+        for secret in self._secrets():
+            for length in range(min(len(secret), len(text)), _SHORTEST_BEGINNING - 1, -1):
+                if text.endswith(secret[:length]):
+                    return text[:-length] + MASK
+        return text
 
     def _secrets(self) -> Iterable[str]:
         if self._token:

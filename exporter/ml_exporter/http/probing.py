@@ -86,6 +86,10 @@ class ProbeClient:
         """Until when the certificate that was shown last is valid, in seconds since the epoch."""
         return self._connections.not_after
 
+    def shown(self, body: bytes, limit: int = EXCERPT) -> str:
+        """The beginning of what was sent or came back as people may see it, without secrets."""
+        return self._credentials.mask_beginning(decoding.text_of(body, limit))
+
     async def close(self) -> None:
         """Close the connections; the client may be used again."""
         await self._connections.close()

@@ -10,6 +10,7 @@ from ml_exporter import canaries, expectations
 from ml_exporter.decoding import decode, printable
 from ml_exporter.errors import Malformed, WrongPrediction
 from ml_exporter.model import Check
+from ml_exporter.plain_json import content_type
 from ml_exporter.ports import Answer, Call, Canary, Finding, Step, Target
 
 _LINES = ("application/jsonlines", "application/x-ndjson", "application/x-jsonlines")
@@ -42,10 +43,9 @@ def _judge(canary: Canary, answer: Answer) -> Finding:
 
 def _prediction(answer: Answer) -> Any:
     """JSON where the content type says so, text where it says text; else JSON if it is such. Raises `Malformed`."""
-    content_type = answer.headers.get("Content-Type", "")
-    kind = content_type.partition(";")[0].strip().lower()
+    kind = content_type(answer)
     if kind == "application/json" or kind.endswith("+json") or kind == "text/html":
-        return decode(answer.body, Any, content_type)
+        return decode(answer.body, Any, kind)
     if not kind.startswith("text/") and kind not in _LINES:
         try:
             return decode(answer.body, Any)

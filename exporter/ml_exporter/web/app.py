@@ -11,7 +11,8 @@ from urllib.parse import urlsplit
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from ml_exporter.web import landing, negotiation
+from ml_exporter.errors import ConfigError
+from ml_exporter.web import landing, negotiation, probing
 from ml_exporter.web.backend import Backend
 
 BACKEND: web.AppKey[Backend] = web.AppKey("backend", Backend)
@@ -84,6 +85,16 @@ async def _metrics(request: web.Request) -> web.StreamResponse:
     return response
 
 
+@_routes.get("/probe", allow_head=False)
+async def _probe(request: web.Request) -> web.Response:
+    try:
+        wanted = probing.asked(request)
+    except ConfigError as error:
+        return _text(str(error), 400)
+    page = await probing.while_connected(request, request.app[BACKEND].probe(wanted))
+    return web.Response(body=page.body, status=page.status, headers=probing.headers(request, wanted, page))
+
+
 @_routes.get("/-/healthy")
 async def _healthy(_request: web.Request) -> web.Response:
     return _text("ml-exporter is running")
@@ -118,6 +129,16 @@ async def _debug(request: web.Request) -> web.Response:
     if found is None:
         known = [source.name for source in backend.sources()]
         return _json({"error": f"there is no source '{name}'", "known": known}, 404)
+    return _json(found)
+
+
+@_routes.get("/debug/endpoints/{name}")
+async def _debug_endpoint(request: web.Request) -> web.Response:
+    backend, name = request.app[BACKEND], request.match_info["name"]
+    found = backend.debug_endpoint(name)
+    if found is None:
+        known = [endpoint.name for endpoint in backend.endpoints().shown]
+        return _json({"error": f"there is no endpoint '{name}'", "known": known}, 404)
     return _json(found)
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
 State = Literal["up", "down", "starting"]
@@ -25,8 +26,69 @@ class SourceView:
     pipelines: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class ModelView:
+    """One model of an endpoint, as its last probe found it."""
+
+    model: str
+    """Empty where an endpoint serves but one that has no name."""
+    version: str
+    checks: Mapping[str, bool] = field(default_factory=dict)
+    """Check → whether it went well; empty before the first probe."""
+    outcome: str | None = None
+    problem: str | None = None
+    at: float | None = None
+    """When the last probe ended, in seconds since the epoch."""
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointView:
+    """One endpoint on the landing page."""
+
+    name: str
+    protocol: str
+    url: str
+    state: State
+    models: tuple[ModelView, ...] = ()
+    """Those that fail first."""
+    more: int = 0
+    """Models beside these."""
+    index_error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointViews:
+    """How many endpoints there are in each state, and those that are shown, the ones that fail first."""
+
+    counts: Mapping[State, int] = field(default_factory=dict)
+    shown: tuple[EndpointView, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeRequest:
+    """What /probe was asked; what was not given is empty."""
+
+    target: str = ""
+    protocol: str = ""
+    model: str = ""
+    version: str = ""
+    module: str = ""
+    debug: bool = False
+    scrape_timeout: float | None = None
+    """Seconds after which who asks stops listening."""
+    openmetrics: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ProbePage:
+    """The answer of /probe: an exposition if the status is 200 and `debug` was not asked for, else a text."""
+
+    body: bytes
+    status: int = 200
+
+
 class Backend(Protocol):
-    """Everything here answers from memory, but for `reload`."""
+    """Everything here answers from memory, but for `reload` and `probe`."""
 
     @property
     def config_hash(self) -> str: ...
@@ -50,6 +112,16 @@ class Backend(Protocol):
 
     def debug(self, name: str) -> dict[str, Any] | None:
         """What the last poll of a source asked and got; None for an unknown source."""
+        ...
+
+    def endpoints(self) -> EndpointViews: ...
+
+    def debug_endpoint(self, name: str) -> dict[str, Any] | None:
+        """What the last probe of each model of an endpoint asked and got; None for an unknown endpoint."""
+        ...
+
+    async def probe(self, request: ProbeRequest) -> ProbePage:
+        """Probe what a request names. Cancelled, it ends at once."""
         ...
 
     def last_failed_url(self, source: str, pipeline: str) -> str | None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from collections import Counter
 from html import escape
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
+from ml_exporter.web import landing_endpoints
 from ml_exporter.web.backend import Backend, SourceView
+from ml_exporter.web.landing_parts import MARKS, address, ago, summary
 
 _STYLE = """
 :root { color-scheme: light dark; --line: #d0d7de; --soft: #57606a; --up: #1a7f37; --down: #b3261e; --starting: #7a5b00;
@@ -23,9 +25,7 @@ h3, p, pre { margin: .25rem 0; overflow-wrap: anywhere } h3 { font-size: 1rem }
 .state { font-weight: 600 } .up { color: var(--up) } .down { color: var(--down) } .starting { color: var(--starting) }
 pre { white-space: pre-wrap; border-left: 3px solid var(--down); padding-left: .75rem }
 """
-_MARKS = {"up": "✓ up", "down": "✗ down", "starting": "… starting"}
 _LINKS = (("metrics", "Metrics"), ("-/healthy", "Health"), ("-/ready", "Readiness"))
-_UNITS = ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"))
 
 
 def page(backend: Backend, now: float) -> str:
@@ -33,20 +33,23 @@ def page(backend: Backend, now: float) -> str:
     sources = backend.sources()
     ready, why = backend.ready()
     links = "".join(f'<a href="{path}">{title}</a>' for path, title in _LINKS)
-    cards = "".join(_card(source, now) for source in sources) or "<p>No source is configured.</p>"
+    endpoints = backend.endpoints()
+    states = Counter(source.state for source in sources)
+    sections = landing_endpoints.section(endpoints, now)
+    if sources or not sections:
+        sections = f"<h2>Sources: {summary(states)}</h2>{_cards(sources, now)}{sections}"
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>ml-exporter: {_summary(sources)}</title><style>{_STYLE}</style></head><body>"
+        f"<title>ml-exporter: {summary(states + Counter(endpoints.counts))}</title><style>{_STYLE}</style></head><body>"
         f"<header><h1>ml-exporter</h1><p class=soft>Version {escape(backend.version)}, configuration "
         f"<code>{escape(backend.config_hash)}</code>, {'ready' if ready else 'not ready: ' + escape(why)}</p></header>"
-        f"<nav>{links}</nav><main><h2>Sources: {_summary(sources)}</h2>{cards}</main></body></html>"
+        f"<nav>{links}</nav><main>{sections}</main></body></html>"
     )
 
 
-def _summary(sources: list[SourceView]) -> str:
-    counts = {state: sum(source.state == state for source in sources) for state in _MARKS}
-    return ", ".join(f"{count} {state}" for state, count in counts.items() if count) or "none"
+def _cards(sources: list[SourceView], now: float) -> str:
+    return "".join(_card(source, now) for source in sources) or "<p>No source is configured.</p>"
 
 
 def _card(source: SourceView, now: float) -> str:
@@ -54,32 +57,18 @@ def _card(source: SourceView, now: float) -> str:
     error = f"<p>Last error:</p><pre>{escape(source.last_error)}</pre>" if source.last_error else ""
     backfill = _history(source.backfill_progress)
     return (
-        f'<article><h3>{name} <span class="state {source.state}">{_MARKS[source.state]}</span></h3>'
-        f"<p class=soft>{escape(source.kind)} at {_address(source.url)}</p>"
+        f'<article><h3>{name} <span class="state {source.state}">{MARKS[source.state]}</span></h3>'
+        f"<p class=soft>{escape(source.kind)} at {address(source.url)}</p>"
         f"<p>{_last_success(source.last_success, now)} · {source.pipelines} pipelines · {source.series} series</p>"
         f'{backfill}{error}<p><a href="debug/sources/{quote(source.name, safe="")}">'
         f"What the last poll of {name} asked and got</a></p></article>"
     )
 
 
-def _address(url: str) -> str:
-    shown = escape(url)
-    return f'<a href="{shown}">{shown}</a>' if urlsplit(url).scheme in ("http", "https") else shown
-
-
 def _last_success(at: float | None, now: float) -> str:
-    if at is None:
-        return "Never read"
-    moment = datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
-    return f'Last read <time datetime="{moment[:10]}T{moment[11:19]}Z">{_age(now - at)} ago ({moment})</time>'
+    return "Never read" if at is None else f"Last read {ago(at, now)}"
 
 
 def _history(progress: float | None) -> str:
     # Rounded down: 100 % would say that it is over.
     return "" if progress is None or progress >= 1 else f"<p>Reading the history: {int(progress * 100)} % done</p>"
-
-
-def _age(seconds: float) -> str:
-    whole = max(0, int(seconds))
-    unit, name = next(((unit, name) for unit, name in _UNITS if whole >= unit), (1, "s"))
-    return f"{whole // unit} {name}"
