@@ -20,7 +20,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("watching",),
     ("sources", "probes", "reference"),
     ("http", "exposition", "discovery", "store", "publish"),
-    ("endpoint_config",),
+    ("endpoint_config", "places", "probed"),
     ("config", "logs"),
     ("poller", "probe_debug", "prober", "web", "render"),
     ("endpoint_check", "endpoint_views", "on_demand"),

@@ -16,7 +16,8 @@ from ml_exporter import config, prober
 from ml_exporter.exposition import Exposition
 from ml_exporter.http.resolver import Resolver
 from ml_exporter.ports import Result
-from ml_exporter.prober import Endpoint, Prober
+from ml_exporter.probed import Endpoint
+from ml_exporter.prober import Prober
 
 WELL = answer(200, b"ok")
 

@@ -15,7 +15,7 @@ from tests.support.native_cases import BY_SERVER, CASES
 from tests.support.native_metrics import Case, Series, check, endpoint, recorded_labels, rendered, rules
 from tests.support.programs import program
 
-from ml_exporter import render
+from ml_exporter import config, render
 
 ROOT = Path(__file__).parents[1]
 ADAPTERS = sorted(path.stem for path in (ROOT / "alerts" / "servers").glob("*.libsonnet") if path.stem != "contract")
@@ -92,10 +92,12 @@ def test_errors_are_zero_and_not_absent_before_the_first_one_makes_a_series(
 
 def test_what_is_not_scraped_for_an_endpoint_is_not_counted(tmp_path: Path) -> None:
     case = BY_SERVER["vllm"]
-    stranger = Series(
-        "http_requests_total", {"handler": "/v1/x", "method": "POST", "status": "5xx", "job": "shop"}, 0, 60
-    )
-    check(tmp_path, [*case.series(), stranger], [case.configured()], as_labels(case))
+    failed = {"handler": "/v1/x", "method": "POST", "status": "5xx"}
+    strangers = [
+        Series("http_requests_total", {**failed, **target}, 0, 60)
+        for target in ({"job": "shop"}, {"job": "shop", "server": "vllm"}, {"job": "shop", "ml_endpoint": "live"})
+    ]
+    check(tmp_path, [*case.series(), *strangers], [case.configured()], as_labels(case))
 
 
 def test_series_of_several_servers_and_endpoints_stay_apart(tmp_path: Path) -> None:
@@ -175,6 +177,13 @@ def test_a_fixture_and_the_page_say_whether_it_was_recorded_or_written_from_sour
     assert found, first
     (row,) = re.findall(rf"^\| \[{server}\].*$", (ROOT / "docs" / "servers.md").read_text(), re.MULTILINE)
     assert ("recorded" in row, "source" in row) == ("recorded" in found[1], "source" in found[1]), row
+
+
+def test_the_page_shows_an_endpoint_that_is_valid_and_read() -> None:
+    shown = re.findall(r"```yaml\n(.*?)```", (ROOT / "docs" / "servers.md").read_text(), re.DOTALL)[0]
+    (given,) = config.from_data(yaml.safe_load(shown)).for_jsonnet()["endpoints"]
+    assert given.keys() == endpoint().keys()
+    assert rules(given)
 
 
 def test_all_of_the_contract_is_explained() -> None:

@@ -104,7 +104,8 @@ def test_promtool_accepts_the_scrape_configuration(version: str | None, tmp_path
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-@BOTH_VERSIONS
+@pytest.mark.system
+@pytest.mark.parametrize("version", [None, "3.5"])
 def test_a_real_prometheus_stores_what_the_promtool_tests_assume(version: str | None, tmp_path: Path) -> None:
     with _serving_fixtures() as port:
         endpoints = [

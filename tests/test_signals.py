@@ -18,7 +18,8 @@ from ml_exporter.catalog import FAMILIES
 from ml_exporter.errors import RenderError
 
 LIBRARY = "dashboards/lib/signals.libsonnet"
-GRAFANA = {"$service": ".*", "$source": ".*", "$pipeline": ".*", "$__rate_interval": "5m"}
+GRAFANA = {**dict.fromkeys(("$service", "$source", "$pipeline", "$endpoint", "$model"), ".*"), "$__rate_interval": "5m"}
+UNITS = ("s", "d", "short", "percentunit", "dateTimeFromNow", "reqps", "suffix: /h", "suffix: /s")
 
 
 def signals(data: Any = None, **arguments: str) -> dict[str, dict[str, Any]]:
@@ -52,7 +53,7 @@ def test_a_signal_says_what_it_is_in_one_sentence_with_a_unit_and_legends(name: 
     assert set(signal) <= {"title", "description", "unit", "queries", "steps", "mappings"}
     assert re.fullmatch(r"[A-Z].*[^.]\.", signal["description"])
     assert ". " not in signal["description"]
-    assert signal["unit"] in ("s", "short", "percentunit", "dateTimeFromNow", "suffix: /h")
+    assert signal["unit"] in UNITS
     assert all(query["legend"] for query in signal["queries"])
 
 
@@ -60,23 +61,26 @@ def test_titles_are_unique() -> None:
     assert len({signal["title"] for signal in SIGNALS.values()}) == len(SIGNALS)
 
 
-def test_every_family_of_pipelines_tasks_and_schedulers_is_in_a_signal() -> None:
+def test_every_family_of_pipelines_tasks_schedulers_endpoints_and_costs_is_in_a_signal() -> None:
     asked = " ".join(queries().values())
-    families = [f.name for f in FAMILIES if re.match(r"ml_(runs?|pipeline|task|scheduler)_", f.name)]
-    assert len(families) > 15
+    families = [
+        f.name for f in FAMILIES if re.match(r"ml_(runs?|pipeline|task|scheduler|endpoint|prober|cost)_", f.name)
+    ]
+    assert len(families) > 40
     assert [name for name in families if not re.search(rf"\b{name}(_bucket)?\b", asked)] == []
 
 
 def test_every_signal_answers_and_a_second_replica_changes_nothing(tmp_path: Path) -> None:
-    """One rule a query, and promtool parses them all; source `one` has one replica, source `two` has two."""
+    """One rule a query, and promtool parses them all; source and endpoint `one` have one replica, `two` have two."""
     records = [{"record": f"signal_{name}", "expr": expr} for name, expr in queries().items()]
-    recording = yaml.safe_load(render.generate(config.from_data({}))["prometheus/rules/recording.yml"])
-    _write(tmp_path / "recording.yml", recording)
+    rules = render.generate(config.from_data({}))
+    for name in ("recording.yml", "recording-endpoints.yml"):
+        (tmp_path / name).write_bytes(rules[f"prometheus/rules/{name}"])
     _write(tmp_path / "signals.yml", {"groups": [{"name": "signals", "rules": records}]})
     answers = [
         {
-            "expr": f'count(signal_{name}{{source="one"}} == ignoring (source) signal_{name}{{source="two"}})'
-            f" == bool (count(signal_{name}) / 2)",
+            "expr": f"count(({_of(name, 'one', 'a')}) == ignoring (source, ml_endpoint, instance)"
+            f" ({_of(name, 'two', 'b')})) == bool (count(signal_{name}) / 2)",
             "eval_time": "30m",
             "exp_samples": [{"labels": "{}", "value": 1}],
         }
@@ -84,19 +88,30 @@ def test_every_signal_answers_and_a_second_replica_changes_nothing(tmp_path: Pat
     ]
     case = {
         "interval": "1m",
-        "input_series": series.of_every_family(["a:9840"], "one") + series.of_every_family(source="two"),
+        "input_series": [
+            *series.of_every_family(["a:9840"], "one"),
+            *series.of_every_family(source="two"),
+            *series.of_every_server("one"),
+            *series.of_every_server("two"),
+        ],
         "promql_expr_test": answers,
     }
     test = {
-        "rule_files": ["recording.yml", "signals.yml"],
+        "rule_files": ["recording.yml", "recording-endpoints.yml", "signals.yml"],
         "evaluation_interval": "1m",
-        "group_eval_order": ["ml-recording", "signals"],
+        "group_eval_order": ["ml-recording", "ml-recording-endpoints", "signals"],
         "tests": [case],
     }
     _write(tmp_path / "test.yml", test)
     for command in (["check", "rules", "signals.yml"], ["test", "rules", "test.yml"]):
         done = subprocess.run([program("promtool"), *command], cwd=tmp_path, capture_output=True, text=True)
         assert done.returncode == 0, done.stdout + done.stderr
+
+
+def _of(query: str, name: str, instance: str) -> str:
+    """What a query says of a source or an endpoint, else of an instance of the exporter."""
+    of = (f'source="{name}"', f'ml_endpoint="{name}"', f'instance="{instance}:9840"')
+    return " or ".join(f"signal_{query}{{{matcher}}}" for matcher in of)
 
 
 def _write(path: Path, content: Any) -> None:
@@ -112,6 +127,11 @@ def test_steps_are_the_thresholds_of_the_configuration() -> None:
         "capacity_exhausted_for": "10m",
         "slow_ratio": 4,
         "fast_ratio": 0.4,
+        "endpoint_down_for": "11m",
+        "certificate_days": 12,
+        "endpoint_error_ratio": 0.13,
+        "endpoint_slow_ratio": 0.14,
+        "cache_full": 0.15,
     }
     changed = signals({"alerting": {"thresholds": thresholds}})
     at = {name: [step[1] for step in signal["steps"]] for name, signal in changed.items() if "steps" in signal}
@@ -121,6 +141,8 @@ def test_steps_are_the_thresholds_of_the_configuration() -> None:
     assert at["heartbeatAge"][-1] == 9 * 60
     assert at["exhaustedFor"][-1] == 10 * 60
     assert at["durationRatio"][1:] == [0.4, 4]
+    assert at["failingFor"][-1] == 11 * 60
+    assert [at[name][-1] for name in ("certificate", "errors", "slow", "cache")] == [12, 0.13, 0.14, 0.15]
 
 
 def test_a_page_of_one_pipeline_asks_for_that_one_and_leaves_its_name_out_of_the_legends() -> None:

@@ -100,7 +100,7 @@ def test_every_spelling_of_an_address_that_is_taken_is_that_address(target: str)
     ],
 )
 def test_what_is_no_plain_web_address_is_refused(target: str) -> None:
-    with pytest.raises(ConfigError, match="^target: ") as caught:
+    with pytest.raises(ConfigError, match=r"^target: ") as caught:
         destination(target)
     assert "pa55" not in str(caught.value)
     assert len(str(caught.value)) < 500
@@ -126,7 +126,7 @@ def test_what_is_no_plain_web_address_is_refused(target: str) -> None:
         ("http://model", ("*",), YES),
         ("http://169.254.169.254", ("*",), YES),
         ("http://169.254.169.254", ("*:8000",), NO),
-        ("http://[fd00::1]", ("f*", "*1", "fd00*", "????::?*"[:4]), NO),
+        ("http://[fd00::1]", ("f*", "fd00*", "fd*", "*-1"), NO),
         ("http://10.0.0.5", ("10.0.0.5",), YES),
         ("http://10.0.0.5:8000", ("10.0.0.5:8001",), NO),
         ("http://[::ffff:10.0.0.5]", ("10.0.0.5",), YES),

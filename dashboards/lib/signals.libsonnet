@@ -1,8 +1,11 @@
-// The signals of pipelines, and of the schedulers that run them, each declared once: title, description, unit, queries,
+// The signals of pipelines, of the schedulers that run them, and of endpoints, each declared once: title, description, unit, queries,
 // and the steps or words that mean something. A panel takes one as it is: panel.lines(12, signals.queueWait).
-//   pipelines, sources: which ones, as matchers; by: the labels of a pipeline that stay; each: how a legend begins
+//   pipelines, sources, endpoints, models: which ones, as matchers; by: the labels of a pipeline that stay; each: how a legend
+//   begins
 local m = import '../../alerts/lib/metrics.libsonnet';
 local t = import '../../alerts/lib/text.libsonnet';
+local cost = import 'cost_signals.libsonnet';
+local endpoint = import 'endpoint_signals.libsonnet';
 local panel = import 'panel.libsonnet';
 local scheduler = import 'scheduler_signals.libsonnet';
 
@@ -12,6 +15,8 @@ function(
   sources='source=~"$source"',
   by='source, ml_service, pipeline',
   each='{{pipeline}}',
+  endpoints='ml_service=~"$service", ml_endpoint=~"$endpoint"',
+  models='model=~"$model"',
 )
   local q = (import '../../alerts/lib/queries.libsonnet')(config);
   local limits = config.alerting.thresholds;
@@ -243,4 +248,4 @@ function(
       unit: 's',
       queries: [{ legend: legend('{{task}}'), expr: one(m.ml_task_last_duration_seconds, 'task') }],
     },
-  } + scheduler(config, sources))
+  } + scheduler(config, sources) + cost(config, pipelines, by, each) + endpoint(config, endpoints, models))

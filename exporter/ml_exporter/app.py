@@ -98,7 +98,7 @@ class App:
 
     def _clients(self, config: Config) -> dict[str, Client]:
         """A client for every source that is not running as configured. Raises `ConfigError` for unusable secrets."""
-        same_services = config.services == self.config.services
+        same_services = (config.services, config.costs) == (self.config.services, self.config.costs)
         running = {name: r.poller.configured for name, r in self._running.items()}
         return {
             source.common.name: Client(settings_of(source))

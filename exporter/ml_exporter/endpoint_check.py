@@ -9,12 +9,12 @@ from dataclasses import dataclass
 
 from ml_exporter import discovery
 from ml_exporter.endpoint_config import asked
-from ml_exporter.errors import ConfigError, MlExporterError
+from ml_exporter.errors import MlExporterError, SourceError
 from ml_exporter.http.probing import ProbeClient
 from ml_exporter.http.resolver import Resolver
 from ml_exporter.model import Check, Outcome
 from ml_exporter.ports import Result
-from ml_exporter.prober import settings_of, wanted
+from ml_exporter.probed import settings_of, wanted
 from ml_exporter.settings import Asked, Config, ConfiguredEndpoint
 
 AT_ONCE = 50
@@ -49,16 +49,17 @@ async def _endpoint(endpoint: ConfiguredEndpoint, path: str, checking: _Checking
         client = ProbeClient(settings_of(endpoint), checking.resolver, fresh=common.connection == "fresh")
         if not common.discover:
             return await _probe(endpoint, asked(endpoint), client, checking)
-        listed = await _listed(endpoint, client, checking)
+        try:
+            listed = await _listed(endpoint, client, checking)
+        except SourceError as error:
+            checking.say(f"endpoint {common.name}: the index of models cannot be read: {error.reason}: {error}")
+            return False
         for note in _unmatched(endpoint, listed, path):
             checking.say(f"note: {note}")
         probes = (_probe(endpoint, asked(endpoint, name), client, checking) for name in listed)
         return all(await asyncio.gather(*probes))
-    except ConfigError as error:
-        checking.say(f"endpoint {common.name}: {error}")
-        return False
     except MlExporterError as error:
-        checking.say(f"endpoint {common.name}: the index of models cannot be read: {error}")
+        checking.say(f"endpoint {common.name}: {error}")
         return False
     finally:
         if client is not None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from ml_exporter import probe_debug
 from ml_exporter.model import Outcome
-from ml_exporter.prober import Endpoint, Probed
+from ml_exporter.probed import Endpoint, Probed
 from ml_exporter.web.backend import EndpointView, EndpointViews, ModelView, State
 
 ENDPOINTS_SHOWN = 200

@@ -99,7 +99,7 @@ def _hold(each: Expected, tensor: Tensor, what: str) -> None:
     if each.datatype not in (None, tensor.datatype) and (each.datatype, tensor.datatype) != ("number", "integer"):
         raise WrongPrediction(f"{what} is {tensor.datatype or 'of no known type'}; expected is {each.datatype}")
     if each.shape not in (None, tensor.shape) and not _fits(tensor.shape, each.shape):
-        raise WrongPrediction(f"{what} has the shape {list(tensor.shape)}; expected is {list(each.shape)}")
+        raise WrongPrediction(f"{what} has the shape {form(tensor.shape)}; expected is {list(each.shape)}")
     if each.min is not None or each.max is not None:
         _between(each, tensor.elements, what)
     if each.values is not None:
@@ -259,6 +259,11 @@ def _leaves(values: Any) -> Iterator[Any]:
             yield value
         else:
             stack.pop()
+
+
+def form(shape: tuple[int, ...]) -> str:
+    """A shape in an error, cut."""
+    return printable(str(list(shape)), 80)
 
 
 def _finite(number: float) -> bool:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from ml_exporter import discovery, probe_debug, probe_page, schema, targets
 from ml_exporter.decoding import printable
 from ml_exporter.endpoint_config import steps_of
-from ml_exporter.errors import ConfigError
+from ml_exporter.errors import ConfigError, MlExporterError
 from ml_exporter.exposition import document
 from ml_exporter.http import HttpSettings
 from ml_exporter.http.probing import ProbeClient
@@ -78,6 +78,8 @@ class OnDemand:
             return _refused(f"module: {error}", 500)
         try:
             result = await client.probe(plan.asked.steps, plan.timeout)
+        except MlExporterError as error:
+            return _refused(str(error), 503)
         finally:
             await client.close()
         if result.outcome is Outcome.UNREACHABLE and guard.stopped:

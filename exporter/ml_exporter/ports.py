@@ -121,6 +121,8 @@ class Step:
     """Raises `WrongPrediction` or `Malformed` for an answer that is not right. By default the status says all."""
     stream: bool = False
     """Whether the times of its lines matter."""
+    last_line: bytes = b""
+    """Of a stream: what ends it, whether or not the server closes it; empty: its own end does."""
 
     @property
     def wants_body(self) -> bool:

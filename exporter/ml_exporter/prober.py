@@ -9,10 +9,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+import resource
 import time
-from collections.abc import AsyncIterator, Callable, Iterable
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from typing import TypeAlias
 
 from ml_exporter import discovery
 from ml_exporter.catalog import BY_NAME
@@ -20,13 +21,14 @@ from ml_exporter.endpoint_config import asked
 from ml_exporter.endpoint_states import Histogram, Served
 from ml_exporter.errors import MlExporterError, SourceError
 from ml_exporter.exposition import Exposition, render_group
-from ml_exporter.http import HttpSettings
+from ml_exporter.http.otlp import SpanExporter
 from ml_exporter.http.probing import ProbeClient
 from ml_exporter.http.resolver import Resolver
 from ml_exporter.model import HistogramSample, Outcome, Sample
+from ml_exporter.places import Places
 from ml_exporter.ports import Result
-from ml_exporter.reading import chosen
-from ml_exporter.settings import Asked, Config, ConfiguredEndpoint, EndpointConfig
+from ml_exporter.probed import Endpoint, Probed, of_endpoint, of_registered, settings_of, span_of, wanted
+from ml_exporter.settings import Asked, Config, ConfiguredEndpoint
 
 log = logging.getLogger(__name__)
 
@@ -42,46 +44,11 @@ SHARE = 0.1
 """Of the time that publishing may take."""
 VANISHED = 900.0
 """Seconds that a model is still asked for after it has left the index: what was unloaded by mistake must be seen."""
-LONGEST_NAME = 200
 
 
-@dataclass(slots=True)
-class Probed:
-    """A model at work."""
-
-    asked: Asked
-    served: Served
-    task: asyncio.Task[None] | None = None
-    listed_at: float = 0.0
-
-
-@dataclass(slots=True)
-class Endpoint:
-    """An endpoint at work."""
-
-    configured: ConfiguredEndpoint
-    service: str
-    client: ProbeClient
-    models: dict[str, Probed] = field(default_factory=dict)
-    index_task: asyncio.Task[None] | None = None
-    index_up: bool | None = None
-    index_models: int = 0
-    index_error: str | None = None
-
-    @property
-    def name(self) -> str:
-        return self.configured.common.name
-
-    @property
-    def page(self) -> str:
-        return f"endpoint {self.name}"
-
-    def tasks(self) -> list[asyncio.Task[None]]:
-        """Everything that is under way for it."""
-        tasks = [probed.task for probed in self.models.values()]
-        return [task for task in (*tasks, self.index_task) if task is not None]
-
-
+Series: TypeAlias = list[Sample | HistogramSample]
+Changes: TypeAlias = list[tuple[Endpoint, str, Series | None]]
+"""Endpoint, part of its page, and what that holds now; None: it is gone."""
 Told = Callable[[Endpoint, Served, Result], None]
 
 
@@ -99,22 +66,28 @@ class Prober:
         self._exposition, self._resolver, self._clock, self._told = exposition, resolver, clock, told
         self.endpoints: dict[str, Endpoint] = {}
         self._config = Config()
-        self._slots = asyncio.Semaphore(self._config.probes.concurrency)
+        self._places = Places(self._config.probes.concurrency, ROOM)
         self._lateness = Histogram(BY_NAME["ml_prober_lateness_seconds"].buckets)
         self._dirty: set[tuple[str, str]] = set()
         self._ripening: dict[tuple[str, str], float] = {}
         self._publisher: asyncio.Task[None] | None = None
+        self._spans = SpanExporter(self._config.tracing)
+        self._exporting: asyncio.Task[None] | None = None
 
     # Life
 
     def clients(self, config: Config) -> dict[str, ProbeClient]:
         """A client for each endpoint that is not running as configured. Raises `ConfigError` for unusable secrets."""
-        same = (
-            config.probes == self._config.probes and config.stack.scrape_interval == self._config.stack.scrape_interval
-        )
+        SpanExporter(config.tracing)
+        shared = ("probes", "tracing", "costs", "stack")
+        same = all(getattr(config, section) == getattr(self._config, section) for section in shared)
         return {
             endpoint.common.name: ProbeClient(
-                settings_of(endpoint), self._resolver, fresh=endpoint.common.connection == "fresh", clock=self._clock
+                settings_of(endpoint),
+                self._resolver,
+                fresh=endpoint.common.connection == "fresh",
+                sample_ratio=config.tracing.sample_ratio,
+                clock=self._clock,
             )
             for endpoint in config.endpoints
             if not same or not self._runs(endpoint, config)
@@ -123,15 +96,16 @@ class Prober:
     def _runs(self, endpoint: ConfiguredEndpoint, config: Config) -> bool:
         running = self.endpoints.get(endpoint.common.name)
         service = config.service_of_endpoint(endpoint.common.name)
-        currency = config.costs == self._config.costs
-        return running is not None and running.configured == endpoint and running.service == service and currency
+        return running is not None and running.configured == endpoint and running.service == service
 
     async def apply(self, config: Config, clients: dict[str, ProbeClient]) -> None:
         """Start what has a new client, stop what is gone; the others go on undisturbed."""
-        wanted = {endpoint.common.name for endpoint in config.endpoints}
-        await self._stop(*(name for name in self.endpoints if name not in wanted or name in clients))
+        kept = {endpoint.common.name for endpoint in config.endpoints} - clients.keys()
+        await self._stop(*(name for name in list(self.endpoints) if name not in kept))
+        raise_file_limit()
+        await self._export_spans(config)
         self._config = config
-        self._slots = asyncio.Semaphore(config.probes.concurrency)
+        self._places = Places(config.probes.concurrency, ROOM)
         spread = FIRST_WITHIN + len(clients) / PER_SECOND
         for configured in config.endpoints:
             name = configured.common.name
@@ -144,22 +118,24 @@ class Prober:
         self._show_changes()
 
     async def close(self) -> None:
-        """Stop everything."""
+        """Stop everything; spans that wait are exported, if that takes no time."""
         await self._stop(*self.endpoints)
-        if self._publisher is not None:
-            self._publisher.cancel()
-            await asyncio.gather(self._publisher, return_exceptions=True)
-            self._publisher = None
+        tasks = [task for task in (self._publisher, self._exporting) if task is not None]
+        self._publisher = self._exporting = None
+        await _end(tasks)
 
     async def _stop(self, *names: str) -> None:
         gone = [self.endpoints.pop(name) for name in names]
-        tasks = [task for endpoint in gone for task in endpoint.tasks()]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await _end(task for endpoint in gone for task in endpoint.tasks())
         for endpoint in gone:
             await endpoint.client.close()
             self._exposition.remove(endpoint.page)
+
+    async def _export_spans(self, config: Config) -> None:
+        if config.tracing != self._config.tracing or self._exporting is None:
+            await _end([self._exporting] if self._exporting else [])
+            self._spans = SpanExporter(config.tracing)
+            self._exporting = asyncio.create_task(self._spans.run(), name="spans are exported")
 
     def _start(self, endpoint: Endpoint, spread: float) -> None:
         common = endpoint.configured.common
@@ -185,34 +161,19 @@ class Prober:
         due = loop.time() + delay
         while True:
             await asyncio.sleep(due - loop.time())
-            async with self._room():
+            async with self._places.one():
                 self._lateness.observe(max(0.0, loop.time() - due))
                 await self.probe_once(endpoint, probed)
             due = max(due + interval, loop.time()) + random.uniform(-JITTER, JITTER) * interval
-
-    @asynccontextmanager
-    async def _room(self) -> AsyncIterator[None]:
-        """A place among those that begin; given back after a while even by what hangs, so that the rest goes on."""
-        slots = self._slots
-        await slots.acquire()
-        held = [slots]
-
-        def give_back() -> None:
-            while held:
-                held.pop().release()
-
-        timer = asyncio.get_running_loop().call_later(ROOM, give_back)
-        try:
-            yield
-        finally:
-            timer.cancel()
-            give_back()
 
     async def probe_once(self, endpoint: Endpoint, probed: Probed) -> None:
         """One probe, counted and told. Raises nothing."""
         served, before = probed.served, probed.served.failures
         try:
             result = await endpoint.client.probe(probed.asked.steps, endpoint.configured.timeout)
+        except MlExporterError as error:
+            log.error("probe could not be made", extra={"endpoint": endpoint.name, "error": str(error)})
+            return
         except Exception:  # whatever goes wrong in one probe must not end the others
             log.exception("probe ended in a bug", extra={"endpoint": endpoint.name, "model": served.model})
             return
@@ -223,6 +184,8 @@ class Prober:
         ripe_at = served.ripe_at(now)
         if ripe_at is not None:
             self._ripening[key] = ripe_at
+        if self._config.tracing.otlp_url is not None:
+            self._spans.offer(span_of(endpoint, served, result))
         self._told(endpoint, served, result)
         about = {"endpoint": endpoint.name, "model": served.model}
         if result.outcome is not Outcome.OK and before == 0:
@@ -243,7 +206,7 @@ class Prober:
         index = discovery.index(common.protocol, options)
         assert index is not None
         try:
-            async with self._room():
+            async with self._places.one():
                 answer = await endpoint.client.read(index.call, endpoint.configured.timeout)
             listed = await asyncio.to_thread(index.models, answer)
         except MlExporterError as error:
@@ -298,10 +261,10 @@ class Prober:
         """Show at once what a new configuration brought."""
         self._render(self._collect(self._clock()))
 
-    def _collect(self, now: float) -> list[tuple[Endpoint, str, list[Sample | HistogramSample] | None]]:
+    def _collect(self, now: float) -> Changes:
         """The samples of what changed, taken on the loop, so that nothing moves while they are read."""
         dirty, self._dirty = self._dirty, set()
-        changes: list[tuple[Endpoint, str, list[Sample | HistogramSample] | None]] = []
+        changes: Changes = []
         for name, model in dirty:
             endpoint = self.endpoints.get(name)
             if endpoint is None:
@@ -309,70 +272,35 @@ class Prober:
             probed = endpoint.models.get(model)
             if probed is not None:
                 changes.append(
-                    (endpoint, f"model {model}", [*probed.served.samples(now), *_served(endpoint, probed.served)])
+                    (endpoint, f"model {model}", [*probed.served.samples(now), *of_registered(endpoint, probed.served)])
                 )
             elif model:
                 changes.append((endpoint, f"model {model}", None))
-            changes.append((endpoint, "", list(self._of(endpoint))))
+            changes.append((endpoint, "", list(of_endpoint(endpoint, self._config.costs.currency))))
         return changes
 
-    def _render(self, changes: list[tuple[Endpoint, str, list[Sample | HistogramSample] | None]]) -> None:
+    def _render(self, changes: Changes) -> None:
         for endpoint, key, samples in changes:
             fixed = {"ml_service": endpoint.service, "ml_endpoint": endpoint.name}
             group = None if samples is None else render_group(samples, fixed)
             self._exposition.update(endpoint.page, {key: group}, endpoint.configured.series_limit)
-        lateness = self._lateness.sample("ml_prober_lateness_seconds", ())
-        self._exposition.update("prober", {"": render_group([lateness], {})} if self.endpoints else {"": None})
+        own: Series = [
+            self._lateness.sample("ml_prober_lateness_seconds", ()),
+            Sample("ml_prober_spans_dropped_total", (), self._spans.dropped),
+        ]
+        self._exposition.update("prober", {"": render_group(own, {}) if self.endpoints else None})
         self._exposition.publish()
 
-    def _of(self, endpoint: Endpoint) -> list[Sample | HistogramSample]:
-        """Series of the endpoint itself."""
-        configured, common = endpoint.configured, endpoint.configured.common
-        samples: list[Sample | HistogramSample] = [
-            Sample("ml_endpoint_info", (common.protocol, common.server or ""), 1),
-            Sample("ml_endpoint_interval_seconds", (), configured.interval),
-        ]
-        known = (
-            ("ml_endpoint_latency_limit_seconds", (), common.latency_limit),
-            ("ml_endpoint_tls_not_after_timestamp_seconds", (), endpoint.client.not_after),
-            ("ml_cost_per_hour", (self._config.costs.currency,), common.cost_per_hour),
-            ("ml_endpoint_index_up", (), None if endpoint.index_up is None else int(endpoint.index_up)),
-            ("ml_endpoint_index_models", (), endpoint.index_models if endpoint.index_up else None),
-        )
-        samples += [Sample(family, labels, value) for family, labels, value in known if value is not None]
-        return samples
+
+def raise_file_limit() -> None:
+    """Take as many file descriptors as the system gives: each endpoint may keep a connection."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
-def wanted(common: EndpointConfig, listed: Iterable[str]) -> list[str]:
-    """Of the models in an index those that are chosen, in order; names that no label should have are left out."""
-    return sorted(
-        name
-        for name in set(listed)
-        if 0 < len(name) <= LONGEST_NAME and name.isprintable() and chosen(name, common.include, common.exclude)
-    )
-
-
-def _served(endpoint: Endpoint, served: Served) -> list[Sample]:
-    """What a version that answers is in the registry."""
-    registered = endpoint.configured.common.registered_model
-    if registered is None or not served.version:
-        return []
-    source, _, model = registered.partition("/")
-    return [Sample("ml_endpoint_serves_info", (source, model, served.version), 1)]
-
-
-def settings_of(endpoint: ConfiguredEndpoint) -> HttpSettings:
-    """How an endpoint is reached."""
-    common = endpoint.common
-    return HttpSettings(
-        url=common.url,
-        timeout=endpoint.timeout,
-        headers=common.headers,
-        username=common.username,
-        password=common.password,
-        password_file=common.password_file,
-        token_file=common.token_file,
-        ca_file=common.ca_file,
-        unix_socket=common.unix_socket,
-        max_response_bytes=common.max_response_bytes,
-    )
+async def _end(tasks: Iterable[asyncio.Task[None]]) -> None:
+    ending = list(tasks)
+    for task in ending:
+        task.cancel()
+    await asyncio.gather(*ending, return_exceptions=True)

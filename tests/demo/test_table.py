@@ -5,8 +5,9 @@ from ml_exporter.demo import table
 NOW = 1_000_000.0
 
 
-def answering(**families: list[tuple[dict[str, str], float]]):
-    return lambda expression: families.get(expression.partition("{")[0], [])
+def answering(queries: dict[str, list[tuple[dict[str, str], float]]] | None = None, **families: list):
+    """A Prometheus that knows these families, and what these whole queries answer."""
+    return lambda expression: (queries or {}).get(expression) or families.get(expression.partition("{")[0], [])
 
 
 def test_a_pipeline_shows_its_last_state_age_failures_and_degradation() -> None:
@@ -40,7 +41,9 @@ def test_a_pipeline_that_never_succeeded_says_so() -> None:
 
 
 def test_without_an_answer_there_is_an_empty_table() -> None:
-    assert table.render(answering(), NOW).splitlines()[1:] == ["firing elsewhere: nothing"]
+    heads = table.render(answering(), NOW).splitlines()
+    assert [head.split()[0] for head in heads[:-1]] == ["PIPELINE", "ENDPOINT"]
+    assert heads[-1] == "firing elsewhere: nothing"
 
 
 def test_before_there_is_a_baseline_the_table_says_what_it_needs() -> None:
@@ -69,3 +72,29 @@ def test_a_tiny_improvement_is_not_shown_as_minus_zero() -> None:
     metric = {"pipeline": "p", "metric": "val_loss"}
     text = table.render(answering(ml_training_metric_degradation_ratio=[(metric, -0.0001)]), NOW)
     assert "+0.0%" in text
+
+
+def endpoint_line(**answers) -> str:
+    lines = table.render(answering(**answers), NOW).splitlines()
+    return next(line for line in lines if line.startswith("demand"))
+
+
+DEMAND = {"ml_endpoint": "demand", "model": "demand"}
+UP = [({**DEMAND, "check": check}, 1.0) for check in ("live", "ready", "predict")]
+
+
+def test_an_endpoint_shows_that_it_is_up_its_outcomes_and_its_latency() -> None:
+    outcomes = [({**DEMAND, "outcome": "ok"}, 11.6), ({**DEMAND, "outcome": "timeout"}, 1.2)]
+    line = endpoint_line(ml_endpoint_up=UP, queries={table.OUTCOMES: outcomes, table.LATENCY: [(DEMAND, 0.0123)]})
+    assert line.split() == ["demand", "yes", "12", "ok,", "1", "timeout", "12", "ms"]
+
+
+def test_an_endpoint_shows_which_checks_fail_and_what_fires_for_it() -> None:
+    wrong = ({**DEMAND, "alertname": "MLEndpointWrongPredictions"}, 1.0)
+    line = endpoint_line(ml_endpoint_up=[*UP[:2], ({**DEMAND, "check": "predict"}, 0.0)], ALERTS=[wrong])
+    assert line.split() == ["demand", "not", "predict", "MLEndpointWrongPredictions"]
+
+
+def test_an_endpoint_where_no_prediction_went_well_has_no_latency() -> None:
+    line = endpoint_line(ml_endpoint_up=UP, queries={table.LATENCY: [(DEMAND, float("nan"))]})
+    assert line.split() == ["demand", "yes"]

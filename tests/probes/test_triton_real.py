@@ -140,3 +140,23 @@ def test_its_latency_is_a_sum_and_where_wanted_a_summary(server: TritonServer) -
     after = server.metrics()
     assert total(after, f"{name}_count", **labels) == total(before, f"{name}_count", **labels) + 1
     assert total(after, f"{name}_sum", **labels) == total(after, "nv_inference_request_duration_us", **labels) > 0
+
+
+def test_models_that_nobody_loaded_or_that_were_unloaded_are_not_found(server: TritonServer) -> None:
+    """Both are in its index of models, beside one that is loaded."""
+    for name in ("idle", "broken"):
+        server.add(name, code="import not_there" if name == "broken" else "")
+    assert requests.post(f"{server.url}/v2/repository/models/broken/load", json={}, timeout=60).status_code == 400
+
+    def found() -> set[str]:
+        discovering = {"name": "all", "protocol": "open_inference", "url": server.url, "discover": True}
+        with Probing(discovering) as probing:
+            endpoint = probing.prober.endpoints["all"]
+            wait_until(lambda: endpoint.index_up, 10, "the index has been read")
+            assert probing.series()["ml_endpoint_index_models all"] == len(endpoint.models)
+            return set(endpoint.models)
+
+    assert found() == {MODEL, "broken"}
+    with unloaded(server):
+        wait_until(lambda: state(server) == "UNAVAILABLE", 10, "the model is unloaded")
+        assert found() == {"broken"}

@@ -16,7 +16,8 @@ from tests.support.served_models.control import Control
 
 VERSION = "1.7.1"
 MODEL_VERSION = "v1"
-READY_WITHIN = 60.0
+READY_WITHIN = 120.0
+"""Seconds."""
 
 
 def python() -> Path:
@@ -55,14 +56,12 @@ class MlserverServer:
 
 
 @contextmanager
-def mlserver(folder: Path, *, loaded: bool = True) -> Iterator[MlserverServer]:
-    """A server on 127.0.0.1 until the end of the block. Raises `debian.Unavailable`, `NotReadyError`.
+def mlserver(folder: Path) -> Iterator[MlserverServer]:
+    """A server on 127.0.0.1 until the end of the block, its model ready.
 
-    `loaded`: begin once the model answers, else as soon as the server does, with the model still being loaded.
+    Raises `debian.Unavailable`, `NotReadyError`.
     """
     control = Control.within(folder)
-    if not loaded:
-        control.set("not_ready")
     http, grpc, metrics = free_port(), free_port(), free_port()
     _configure(folder, http=http, grpc=grpc, metrics=metrics)
     process = start(
@@ -75,8 +74,8 @@ def mlserver(folder: Path, *, loaded: bool = True) -> Iterator[MlserverServer]:
     )
     url = f"http://127.0.0.1:{http}"
     try:
-        awaited = f"{url}/v2/models/{MODEL}/ready" if loaded else f"{url}/v2/health/live"
-        wait_until(lambda: _ok(awaited), READY_WITHIN, f"{awaited} answers", watch=[process])
+        ready = f"{url}/v2/models/{MODEL}/ready"
+        wait_until(lambda: _ok(ready), READY_WITHIN, f"{ready} answers", watch=[process])
         yield MlserverServer(url, f"http://127.0.0.1:{metrics}/metrics", control, process)
     finally:
         control.set("ok")  # wakes what hangs, so that it ends by itself

@@ -15,7 +15,8 @@ from ml_exporter import config
 from ml_exporter.exposition import Exposition
 from ml_exporter.http.resolver import Resolver
 from ml_exporter.ports import Result
-from ml_exporter.prober import Endpoint, Prober
+from ml_exporter.probed import Endpoint
+from ml_exporter.prober import Prober
 
 T = TypeVar("T")
 NEVER = "1h"

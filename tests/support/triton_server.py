@@ -19,7 +19,8 @@ from tests.support.served_models.control import FOLDER, Control
 PACKAGE = "0.7.0"
 VERSION = "2.51.0"
 MODEL_VERSION = "1"
-READY_WITHIN = 60.0
+READY_WITHIN = 120.0
+"""Seconds."""
 METRICS = (
     "--allow-metrics=true",
     "--allow-cpu-metrics=true",
@@ -63,6 +64,13 @@ class TritonServer:
         if old.name != version:
             old.rename(model / version)
         self.load()
+
+    def add(self, name: str, code: str) -> None:
+        """Put another model into the repository, which is not loaded by that."""
+        version = self.control.file.parent / "models" / name / MODEL_VERSION
+        version.mkdir(parents=True)
+        (version.parent / "config.pbtxt").write_text(_CONFIG.replace(f'"{MODEL}"', f'"{name}"'), encoding="utf-8")
+        (version / "model.py").write_text(code, encoding="utf-8")
 
     def metrics(self) -> str:
         """What it says of itself, as Prometheus would read it."""

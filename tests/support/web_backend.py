@@ -40,8 +40,8 @@ class CannedBackend:
     probe_page: ProbePage = field(default_factory=lambda: ProbePage(b"up 1\n"))
     probes: list[ProbeRequest] = field(default_factory=list)
     hangs: bool = False
-    cancelled: int = 0
-    """Probes that hung and were cancelled."""
+    cancelled: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when a probe that hung was cancelled."""
 
     async def metrics(self, openmetrics: bool, gzip: bool) -> tuple[bytes, ...]:
         if self.broken:
@@ -74,7 +74,7 @@ class CannedBackend:
         try:
             await asyncio.sleep(3600 if self.hangs else 0)
         except asyncio.CancelledError:
-            self.cancelled += 1
+            self.cancelled.set()
             raise
         return self.probe_page
 

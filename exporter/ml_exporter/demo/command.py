@@ -27,6 +27,7 @@ _SHOWN = (
     ("prometheus", "metrics, rules and alerts"),
     ("alertmanager", "routing and silences"),
     ("receiver", "what would have been sent"),
+    ("serving", "a model server with the champion of demand: POST /invocations"),
 )
 
 

@@ -17,7 +17,7 @@ from ml_exporter.demo import processes, programs
 from ml_exporter.demo.pipelines import EVENT
 from ml_exporter.demo.processes import NotReadyError, Process
 
-PORTS = {"exporter": 9840, "receiver": 9841, "mlflow": 5000, "prometheus": 9090, "alertmanager": 9093}
+PORTS = {"exporter": 9840, "receiver": 9841, "serving": 9842, "mlflow": 5000, "prometheus": 9090, "alertmanager": 9093}
 """Tried first; a port that somebody else has is replaced by a free one."""
 _QUIET_MLFLOW = {
     # Without it MLflow starts seven more processes and takes twice as long.
@@ -25,8 +25,12 @@ _QUIET_MLFLOW = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "GIT_PYTHON_REFRESH": "quiet",
 }
+SERVED = "demand"
+"""The model whose champion is served: the one that gets worse."""
 _RECENT = 60
 """Lines of the pipelines' log: 20 successes, which a baseline is made of, of three pipelines."""
+_PREDICTED = 'ml_endpoint_up{check="predict"} == 1 or ml_endpoint_probes_total{outcome="bad_prediction"} > 0'
+"""A demo that goes on where it stopped may begin with a champion whose predictions are wrong."""
 Say = Callable[[str], None]
 
 
@@ -69,10 +73,15 @@ class Stack:
         self._start(
             "pipelines", *_module("pipelines"), "--tracking-uri", self.url("mlflow"), "--cycle", str(self.cycle)
         )
+        self._start(
+            "serving",
+            *_module("serving"),
+            *("--tracking-uri", self.url("mlflow"), "--model", SERVED, "--port", self._port("serving")),
+        )
         self._start("exporter", *_python("ml_exporter"), "run", "--config", self.config)
 
     def wait(self) -> None:
-        """Return when a run has been seen by Prometheus and an alert by the receiver. Raises `NotReadyError`."""
+        """Return when Prometheus has seen a run and a prediction, and the receiver an alert. Raises `NotReadyError`."""
         for part, path in (
             ("receiver", "/-/healthy"),
             ("alertmanager", "/-/ready"),
@@ -84,6 +93,10 @@ class Stack:
         self._wait(
             "a finished training is counted in Prometheus",
             lambda: self.query('sum(ml_runs_finished_total{state="succeeded"}) > 0'),
+        )
+        self._wait(
+            "a prediction has been probed",
+            lambda: self.query(_PREDICTED),
         )
         self._wait("an alert reaches the receiver", self._notified)
 

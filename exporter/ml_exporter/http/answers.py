@@ -12,7 +12,7 @@ from yarl import URL
 
 from ml_exporter.decoding import printable
 from ml_exporter.errors import Malformed, Reason, Rejected
-from ml_exporter.ports import Answer
+from ml_exporter.ports import Answer, Step
 
 SHORT = 65_536
 """Bytes of a body that nobody wants, read so that the connection can be kept."""
@@ -35,10 +35,10 @@ class Seen:
         self.began = time.perf_counter()
 
 
-async def read(response: aiohttp.ClientResponse, seen: Seen, limit: int, stream: bool, whole: bool) -> Answer:
-    """The answer to a request. `whole`: its body matters, and may have `limit` bytes; else a beginning will do.
+async def read(response: aiohttp.ClientResponse, seen: Seen, limit: int, step: Step, whole: bool) -> Answer:
+    """The answer to a step. `whole`: its body matters, and may have `limit` bytes; else a beginning will do.
 
-    `stream`: the times of its lines matter. Raises `Malformed`.
+    Raises `Malformed`.
     """
     if not whole:
         seen.body = await _beginning(response)
@@ -51,8 +51,8 @@ async def read(response: aiohttp.ClientResponse, seen: Seen, limit: int, stream:
     if announced is not None and announced > limit:
         response.close()
         raise Malformed(f"the answer announces {announced} bytes; max_response_bytes is {limit}", Reason.TOO_LARGE)
-    if stream:
-        return await _lines(response, seen, limit)
+    if step.stream:
+        return await _lines(response, seen, limit, step.last_line)
     if announced is not None:
         seen.body = await response.read()
     else:
@@ -87,9 +87,10 @@ async def _chunks(response: aiohttp.ClientResponse, seen: Seen, limit: int) -> N
     seen.body = b"".join(parts)
 
 
-async def _lines(response: aiohttp.ClientResponse, seen: Seen, limit: int) -> Answer:
+async def _lines(response: aiohttp.ClientResponse, seen: Seen, limit: int, last_line: bytes) -> Answer:
     lines: list[tuple[float, bytes]] = []
-    rest, size, whole = b"", 0, []
+    unfinished: list[bytes] = []
+    size, whole = 0, list[bytes]()
     async for chunk in response.content.iter_any():
         now = time.perf_counter() - seen.began
         size += len(chunk)
@@ -98,14 +99,16 @@ async def _lines(response: aiohttp.ClientResponse, seen: Seen, limit: int) -> An
         if size > limit:
             response.close()
             raise Malformed(f"the answer is larger than max_response_bytes ({limit})", Reason.TOO_LARGE)
-        # Only the last line can be unfinished, so that each byte is looked at once or, in one very long line, never.
         if b"\n" not in chunk:
-            rest += chunk
+            unfinished.append(chunk)
             continue
-        *finished, rest = (rest + chunk).split(b"\n")
+        *finished, rest = b"".join((*unfinished, chunk)).split(b"\n")
+        unfinished = [rest]
         lines += [(now, line.rstrip(b"\r")) for line in finished if line.strip()]
-    if rest.strip():
-        lines.append((time.perf_counter() - seen.began, rest.rstrip(b"\r")))
+        if last_line and lines and lines[-1][1] == last_line:
+            break
+    if rest := b"".join(unfinished).strip():
+        lines.append((time.perf_counter() - seen.began, rest))
     seen.body = b"".join(whole)
     return Answer(response.status, response.headers, seen.body, tuple(lines))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import ssl
@@ -58,6 +59,12 @@ def failure(error: Exception, *, timeout: float, received: int, answered: bool, 
     if isinstance(error, aiohttp.ClientError | OSError | UnicodeError):
         return Unreachable(printable(str(error)) or type(error).__name__)
     raise error
+
+
+def exhausted(error: BaseException) -> str | None:
+    """What this process has run out of, if that is why an exchange failed: it says nothing of the other side."""
+    number = error.os_error.errno if isinstance(error, aiohttp.ClientConnectorError) else getattr(error, "errno", None)
+    return f"{os.strerror(number)}: raise the limit (ulimit -n)" if number in (errno.EMFILE, errno.ENFILE) else None
 
 
 def retry_after(value: str | None, now: float) -> float | None:

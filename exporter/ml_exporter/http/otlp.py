@@ -28,7 +28,7 @@ from ml_exporter.http.client import check_headers
 from ml_exporter.http.connector import connector, ssl_context
 from ml_exporter.http.credentials import Credentials
 from ml_exporter.http.failures import failure, refusal
-from ml_exporter.http.spans import Span, encoded, request
+from ml_exporter.http.spans import Span, encoded, request, sampled
 from ml_exporter.settings import Tracing
 
 __all__ = ["Span", "SpanExporter"]
@@ -51,8 +51,6 @@ LONGEST_ANSWER = 65_536
 RETRIED = frozenset({429, 502, 503, 504})
 """By the OTLP specification; every other refusal is final."""
 _WORTH_REPEATING = frozenset({Reason.UNREACHABLE, Reason.TIMEOUT, Reason.TLS, Reason.RATE_LIMITED, Reason.SERVER_ERROR})
-_RANDOM_BITS = 56
-"""Of a trace id, at its end: those that W3C promises to be random, so that all who sample by them agree."""
 
 
 class _PartialSuccess(msgspec.Struct, rename="camel"):
@@ -93,7 +91,6 @@ class SpanExporter:
         self._headers = CIMultiDict({"User-Agent": f"ml-exporter/{__version__}", **settings.headers})
         # A compressed answer could unpack to any size.
         self._headers.update({"Content-Type": "application/json", "Accept-Encoding": "identity"})
-        self._threshold = round((1.0 - settings.sample_ratio) * 2**_RANDOM_BITS)
         self._queue: deque[bytes] = deque()
         self._full = asyncio.Event()
         self._failing = False
@@ -114,7 +111,7 @@ class SpanExporter:
             self._full.set()
 
     def _sampled(self, span: Span) -> bool:
-        return span.error is not None or int(span.trace_id[-_RANDOM_BITS // 4 :], 16) >= self._threshold
+        return span.error is not None or sampled(span.trace_id, self._settings.sample_ratio)
 
     async def run(self) -> None:
         """Export until cancelled, then what is left, within 2 s. Returns at once if there is no address."""

@@ -19,12 +19,13 @@ from multidict import CIMultiDict
 from yarl import URL
 
 from ml_exporter import __version__, decoding
-from ml_exporter.errors import Reason, Rejected, SourceError, WrongPrediction
+from ml_exporter.errors import MlExporterError, Reason, Rejected, SourceError, WrongPrediction
 from ml_exporter.http import answers
 from ml_exporter.http.client import HttpSettings, check_headers, quoted_path
 from ml_exporter.http.connections import Connections
 from ml_exporter.http.credentials import Credentials
-from ml_exporter.http.failures import failure, refusal
+from ml_exporter.http.failures import exhausted, failure, refusal
+from ml_exporter.http.spans import sampled
 from ml_exporter.model import Check, Outcome
 from ml_exporter.ports import Answer, Call, Finding, Result, Step, StepResult
 
@@ -56,10 +57,12 @@ class ProbeClient:
         resolver: AbstractResolver,
         *,
         fresh: bool = False,
+        sample_ratio: float = 1.0,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """`fresh`: a new connection for each probe. Raises `ConfigError` for an unusable CA file or header."""
-        self._settings, self._clock = settings, clock
+        """`fresh`: a new connection for each probe. `sample_ratio`: of traces whose `traceparent` says that they are
+        recorded. Raises `ConfigError` for an unusable CA file or header."""
+        self._settings, self._clock, self._sample_ratio = settings, clock, sample_ratio
         self._connections = Connections(settings, resolver, fresh=fresh)
         self._credentials = Credentials(
             username=settings.username,
@@ -95,11 +98,14 @@ class ProbeClient:
         await self._connections.close()
 
     async def probe(self, steps: Sequence[Step], timeout: float) -> Result:  # noqa: ASYNC109 — one deadline for all of it
-        """Ask the steps in order within `timeout` seconds. Raises nothing but a bug of ours."""
+        """Ask the steps in order within `timeout` seconds.
+
+        Raises `MlExporterError` when this process is out of file descriptors, which no endpoint is to be blamed for.
+        """
         began, start = self._clock(), time.perf_counter()
         trace_id, span_id = f"{random.getrandbits(128):032x}", f"{random.getrandbits(64):016x}"
         headers = self._headers.copy()
-        headers["traceparent"] = f"00-{trace_id}-{span_id}-01"
+        headers["traceparent"] = f"00-{trace_id}-{span_id}-{sampled(trace_id, self._sample_ratio):02x}"
         done: list[StepResult] = []
         finding = Finding()
         async with self._connections.session() as session:
@@ -147,6 +153,8 @@ class ProbeClient:
         except SourceError:
             raise
         except Exception as error:
+            if ours := exhausted(error):
+                raise MlExporterError(ours) from error
             ca_file, answered = self._settings.ca_file, seen.status is not None
             received = len(seen.body)
             translated = failure(error, timeout=exchange.timeout, received=received, answered=answered, ca_file=ca_file)
@@ -194,7 +202,7 @@ class ProbeClient:
         async with request as response:
             seen.status = response.status
             whole = response.status in call.accept and step.wants_body
-            return await answers.read(response, seen, self._settings.max_response_bytes, step.stream, whole)
+            return await answers.read(response, seen, self._settings.max_response_bytes, step, whole)
 
     def _url(self, call: Call) -> URL:
         key = (call.path, call.params)

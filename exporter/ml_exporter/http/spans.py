@@ -18,6 +18,8 @@ _TEXT = 1_000
 _CLIENT = 3
 _ERROR = 2
 _LARGEST = 2**63
+_RANDOM_BITS = 56
+"""Of a trace id, at its end: those that W3C promises to be random."""
 _ENCODER = msgspec.json.Encoder()
 
 
@@ -33,6 +35,11 @@ class Span:
     attributes: Mapping[str, Attribute]
     error: str | None
     """Why it failed; None: it ended well."""
+
+
+def sampled(trace_id: str, ratio: float) -> bool:
+    """Whether a trace belongs to the share of all traces that is recorded: by its id, so that all who ask agree."""
+    return int(trace_id[-_RANDOM_BITS // 4 :], 16) >= (1.0 - ratio) * float(2**_RANDOM_BITS)
 
 
 def encoded(span: Span) -> bytes:

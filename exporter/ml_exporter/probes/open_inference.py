@@ -175,13 +175,14 @@ def _tensor(given: _Tensor) -> Tensor:
         raise WrongPrediction(f"its datatype is '{found}'; allowed are {', '.join(DATATYPES)}")
     # Before the product, which takes long for many sizes or long ones.
     if shape and (len(shape) > expectations.MAX_DEPTH or min(shape) < 0 or max(shape) > _LARGEST):
-        raise WrongPrediction(f"its shape is {printable(str(shape[:8]), 80)}, which no tensor has")
+        raise WrongPrediction(f"its shape is {expectations.form(shape[:8])}, which no tensor has")
     wanted = math.prod(shape)
     if given.data is None and wanted:
         raise WrongPrediction("it has no data in the JSON; data elsewhere (binary, shared memory) is not read")
     elements = expectations.flat(given.data) if given.data is not None else ()
     if len(elements) != wanted:
-        raise WrongPrediction(f"it has {len(elements)} elements; its shape {list(shape)} wants {wanted}")
+        said = f"its shape {expectations.form(shape)} wants {printable(str(wanted), 40)}"
+        raise WrongPrediction(f"it has {len(elements)} elements; {said}")
     _check_elements(given, elements, allowed)
     return Tensor(shape, given.datatype, elements)
 
@@ -190,7 +191,8 @@ def _check_elements(given: _Tensor, elements: tuple[Any, ...], allowed: frozense
     if type(given.data) is list and given.data and type(given.data[0]) is list:
         nested = expectations.tensor_of(given.data).shape
         if nested != given.shape:
-            raise WrongPrediction(f"it is nested as {list(nested)}; its shape is {list(given.shape)}")
+            said = f"its shape is {expectations.form(given.shape)}"
+            raise WrongPrediction(f"it is nested as {expectations.form(nested)}; {said}")
     types = set(map(type, elements))
     if types == {float} and given.datatype in _FLOATS and all(map(math.isfinite, elements)):
         return  # as most are: nothing else can be wrong with them

@@ -107,7 +107,8 @@ def _available(target: Target, listed: list[_Version]) -> str:
         available = [version for version in available if version == target.version]
     if not available:
         found = printable(", ".join(f"{version} is {state}" for version, state in versions.items()), 100)
-        raise WrongPrediction(f"no version that was asked for is AVAILABLE: {found or 'there is none'}")
+        asked = f"version {target.version} is not" if target.version else "no version is"
+        raise WrongPrediction(f"{asked} AVAILABLE: {found or 'there is none'}")
     return max(available, key=_newest)
 
 

@@ -3,29 +3,18 @@
 from __future__ import annotations
 
 import argparse
-import os
 import time
-import warnings
 
-# Before mlflow and numpy are imported, which read them: no questions to git, no telemetry, no two lines of addresses
-# for each run, an outage of the server fails one run instead of blocking for minutes, and matrices this small are
-# multiplied faster by one thread than by several.
-os.environ.setdefault("OMP_NUM_THREADS", "1")
-os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
-os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "ERROR")
-os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
-os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
-os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
-warnings.simplefilter("ignore")
+from ml_exporter.demo import environment
 
-import mlflow  # noqa: E402 - see above
-from mlflow import MlflowClient  # noqa: E402 - see above
-from mlflow.exceptions import MlflowException  # noqa: E402 - see above
+environment.prepare()
+
+import mlflow  # noqa: E402 - it reads what was prepared
+from mlflow import MlflowClient  # noqa: E402 - the same
+from mlflow.exceptions import MlflowException  # noqa: E402 - the same
 
 from ml_exporter.demo.pipelines import EVENT, tracking  # noqa: E402 - it imports mlflow
-from ml_exporter.demo.pipelines.trainings import TRAININGS, Training  # noqa: E402 - it belongs to the above
+from ml_exporter.demo.pipelines.trainings import TRAININGS, Training  # noqa: E402 - it imports numpy
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -46,7 +46,7 @@ def steps(target: Target) -> tuple[Step, ...]:
         body = msgspec.json.encode(completed(request, target.model, stream))
         call = Call("POST", path, headers={"Content-Type": "application/json"}, body=body)
         judge = functools.partial(streamed if stream else whole, target.canary.expect)
-        asked.append(Step(Check.PREDICT, call, judge, stream=stream))
+        asked.append(Step(Check.PREDICT, call, judge, stream, b"data: [DONE]" if stream else b""))
     return tuple(asked)
 
 

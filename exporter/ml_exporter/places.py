@@ -1,0 +1,31 @@
+"""How many may begin at the same time, whatever those do that began earlier."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+
+class Places:
+    """A limit on what begins: a place is given back after `hold` seconds even by what hangs, so that the rest goes on."""
+
+    def __init__(self, count: int, hold: float) -> None:
+        self._free, self._hold = asyncio.Semaphore(count), hold
+
+    @asynccontextmanager
+    async def one(self) -> AsyncIterator[None]:
+        """Wait for a place and hold it, at most for a while."""
+        await self._free.acquire()
+        held = [self._free]
+
+        def give_back() -> None:
+            while held:
+                held.pop().release()
+
+        timer = asyncio.get_running_loop().call_later(self._hold, give_back)
+        try:
+            yield
+        finally:
+            timer.cancel()
+            give_back()

@@ -1,0 +1,130 @@
+"""An endpoint at work: its models, and what they are in the exposition, in a trace and for the client."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from ml_exporter.endpoint_states import Served
+from ml_exporter.http import HttpSettings
+from ml_exporter.http.probing import ProbeClient
+from ml_exporter.http.spans import Span
+from ml_exporter.model import Outcome, Sample
+from ml_exporter.ports import Result
+from ml_exporter.reading import chosen
+from ml_exporter.settings import Asked, ConfiguredEndpoint, EndpointConfig
+
+LONGEST_NAME = 200
+
+
+@dataclass(slots=True)
+class Probed:
+    """A model at work."""
+
+    asked: Asked
+    served: Served
+    task: asyncio.Task[None] | None = None
+    listed_at: float = 0.0
+    """When the index named it last, in seconds since the epoch."""
+
+
+@dataclass(slots=True)
+class Endpoint:
+    """An endpoint at work."""
+
+    configured: ConfiguredEndpoint
+    service: str
+    client: ProbeClient
+    models: dict[str, Probed] = field(default_factory=dict)
+    index_task: asyncio.Task[None] | None = None
+    index_up: bool | None = None
+    index_models: int = 0
+    index_error: str | None = None
+
+    @property
+    def name(self) -> str:
+        return self.configured.common.name
+
+    @property
+    def page(self) -> str:
+        return f"endpoint {self.name}"
+
+    def tasks(self) -> list[asyncio.Task[None]]:
+        """Everything that is under way for it."""
+        tasks = [probed.task for probed in self.models.values()]
+        return [task for task in (*tasks, self.index_task) if task is not None]
+
+
+def wanted(common: EndpointConfig, listed: Iterable[str]) -> list[str]:
+    """Of the models in an index those that are chosen, in order; names that no label should have are left out."""
+    return sorted(
+        name
+        for name in set(listed)
+        if 0 < len(name) <= LONGEST_NAME and name.isprintable() and chosen(name, common.include, common.exclude)
+    )
+
+
+def of_endpoint(endpoint: Endpoint, currency: str) -> list[Sample]:
+    """Series of the endpoint itself."""
+    configured, common = endpoint.configured, endpoint.configured.common
+    samples = [
+        Sample("ml_endpoint_info", (common.protocol, common.server or ""), 1),
+        Sample("ml_endpoint_interval_seconds", (), configured.interval),
+    ]
+    known = (
+        ("ml_endpoint_latency_limit_seconds", (), common.latency_limit),
+        ("ml_endpoint_tls_not_after_timestamp_seconds", (), endpoint.client.not_after),
+        ("ml_cost_per_hour", (currency,), common.cost_per_hour),
+        ("ml_endpoint_index_up", (), None if endpoint.index_up is None else int(endpoint.index_up)),
+        ("ml_endpoint_index_models", (), endpoint.index_models if endpoint.index_up else None),
+    )
+    return samples + [Sample(family, labels, value) for family, labels, value in known if value is not None]
+
+
+def of_registered(endpoint: Endpoint, served: Served) -> list[Sample]:
+    """What a version that answers is in the registry."""
+    registered = endpoint.configured.common.registered_model
+    if registered is None or not served.version:
+        return []
+    source, _, model = registered.partition("/")
+    return [Sample("ml_endpoint_serves_info", (source, model, served.version), 1)]
+
+
+def span_of(endpoint: Endpoint, served: Served, result: Result) -> Span:
+    """A probe as a trace tells of it."""
+    common = endpoint.configured.common
+    attributes: dict[str, str | int | float | bool] = {
+        "ml.service": endpoint.service,
+        "ml.endpoint": endpoint.name,
+        "ml.protocol": common.protocol,
+        "ml.model": served.model,
+        "ml.version": served.version,
+        "ml.outcome": str(result.outcome),
+        "url.full": common.url,
+    }
+    for step in result.steps:
+        attributes[f"ml.check.{step.check}.seconds"] = step.seconds
+    status = next((step.status for step in reversed(result.steps) if step.status is not None), None)
+    if status is not None:
+        attributes["http.response.status_code"] = status
+    error = None if result.outcome is Outcome.OK else result.problem or str(result.outcome)
+    ended = result.began + result.seconds
+    return Span(result.trace_id, result.span_id, f"probe {endpoint.name}", result.began, ended, attributes, error)
+
+
+def settings_of(endpoint: ConfiguredEndpoint) -> HttpSettings:
+    """How an endpoint is reached."""
+    common = endpoint.common
+    return HttpSettings(
+        url=common.url,
+        timeout=endpoint.timeout,
+        headers=common.headers,
+        username=common.username,
+        password=common.password,
+        password_file=common.password_file,
+        token_file=common.token_file,
+        ca_file=common.ca_file,
+        unix_socket=common.unix_socket,
+        max_response_bytes=common.max_response_bytes,
+    )
