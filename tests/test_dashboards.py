@@ -28,7 +28,8 @@ RULES = [
     for group in yaml.safe_load(text)["groups"]
     for rule in group["rules"]
 ]
-RECORDED = {rule["record"] for rule in RULES if "record" in rule}
+NAMES = ("recorded", "recorded_endpoints", "recorded_servers")
+RECORDED = {name for file in NAMES for name in json.loads(render.evaluate(f"alerts/lib/{file}.libsonnet")).values()}
 
 GRAFANA = {
     "$service": ".*",

@@ -76,6 +76,11 @@ def test_only_the_version_that_answers_now_is_up_and_an_old_one_is_forgotten_in_
     assert {version for version, _ in counted(model, 60.0 + FORGET)} == {"4"}
 
 
+def test_a_server_that_names_a_new_version_each_time_makes_few_series() -> None:
+    model = served("", *((result(version=str(number)), float(number)) for number in range(100)))
+    assert {version for version, _ in counted(model, 1000.0)} == {"95", "96", "97", "98", "99"}
+
+
 def test_a_check_that_could_not_be_made_is_not_up() -> None:
     timed_out = result(Outcome.TIMEOUT)
     model = served("", (replace(timed_out, steps=timed_out.steps[:0]), 0.0))

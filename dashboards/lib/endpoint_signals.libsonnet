@@ -226,13 +226,13 @@ function(config, endpoints, models)
     },
     firstToken: {
       title: 'Time to the first token',
-      description: '99th percentile, as the server measures it.',
+      description: 'The 99th percentile, as the server measures it.',
       unit: 's',
       queries: [{ legend: each, expr: inside(native.timeToFirstToken) }],
     },
     betweenTokens: {
       title: 'Time between tokens',
-      description: '99th percentile, as the server measures it.',
+      description: 'The 99th percentile, as the server measures it.',
       unit: 's',
       queries: [{ legend: each, expr: inside(native.interToken) }],
     },

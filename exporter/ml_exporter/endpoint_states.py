@@ -14,6 +14,8 @@ Samples: TypeAlias = Iterator[Sample | HistogramSample]
 
 FORGET = 3600.0
 """Seconds that the counters of a version stay after another one has taken its place."""
+VERSIONS = 5
+"""Versions that are kept at most: a server that names a new one with each answer makes no more series than that."""
 
 
 class Histogram:
@@ -92,8 +94,8 @@ class Served:
             for seconds in finding.gaps:
                 counts.between_tokens.observe(seconds)
         counts.tokens += finding.tokens
-        for version in [v for v, c in self._versions.items() if now - c.seen_at > FORGET]:
-            del self._versions[version]
+        newest = sorted(self._versions, key=lambda version: -self._versions[version].seen_at)[:VERSIONS]
+        self._versions = {v: c for v, c in self._versions.items() if v in newest and now - c.seen_at <= FORGET}
 
     def ripe_at(self, now: float) -> float | None:
         """When counters that are shown at 0 now may be shown as they are; None if there are none."""

@@ -73,7 +73,8 @@ class OnDemand:
             return _forbidden(plan.destination, config)
         resolver = guard if verdict is Verdict.BY_ADDRESS else self._resolver
         try:
-            client = ProbeClient(_settings(plan), resolver, fresh=True, clock=self._clock)
+            ratio = config.tracing.sample_ratio
+            client = ProbeClient(_settings(plan), resolver, fresh=True, sample_ratio=ratio, clock=self._clock)
         except ConfigError as error:
             return _refused(f"module: {error}", 500)
         try:

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 
 
 class Places:
-    """A limit on what begins: a place is given back after `hold` seconds even by what hangs, so that the rest goes on."""
+    """A limit on what begins: a place is given back after `hold` seconds even by what hangs, and the rest goes on."""
 
     def __init__(self, count: int, hold: float) -> None:
         self._free, self._hold = asyncio.Semaphore(count), hold

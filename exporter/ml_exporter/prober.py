@@ -70,6 +70,7 @@ class Prober:
         self._lateness = Histogram(BY_NAME["ml_prober_lateness_seconds"].buckets)
         self._dirty: set[tuple[str, str]] = set()
         self._ripening: dict[tuple[str, str], float] = {}
+        self._publishing = asyncio.Lock()
         self._publisher: asyncio.Task[None] | None = None
         self._spans = SpanExporter(self._config.tracing)
         self._exporting: asyncio.Task[None] | None = None
@@ -253,9 +254,9 @@ class Prober:
         for key in ripe:
             del self._ripening[key]
         self._dirty.update(ripe)
-        if self._dirty:
-            changes = self._collect(now)
-            await asyncio.to_thread(self._render, changes)
+        async with self._publishing:
+            if self._dirty:
+                await asyncio.to_thread(self._render, self._collect(now))
 
     def _show_changes(self) -> None:
         """Show at once what a new configuration brought."""

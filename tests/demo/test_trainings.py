@@ -1,10 +1,17 @@
 from collections.abc import Iterator
+from pathlib import Path
 from statistics import median
+from typing import Any
 
 import pytest
+import yaml
+from sklearn.datasets import load_diabetes
 from threadpoolctl import threadpool_limits
 
+import ml_exporter.demo
+from ml_exporter import canaries, config
 from ml_exporter.demo.pipelines.trainings import INCIDENT, REGISTERED_EVERY, RELABELLED_EVERY, TRAININGS, Trained
+from ml_exporter.errors import WrongPrediction
 from ml_exporter.model_states import degradation
 from ml_exporter.states import HISTORY, MIN_HISTORY
 
@@ -107,3 +114,45 @@ def test_the_run_that_starts_over_says_so() -> None:
         "fraud-flaky": [],
         "demand-degrading": [RELABELLED_EVERY, 2 * RELABELLED_EVERY],
     }
+
+
+CONFIGURATIONS = (
+    Path(ml_exporter.demo.__file__).with_name("ml-exporter.yaml"),
+    Path(__file__).parents[2] / "provisioning" / "compose" / "ml-exporter.yaml",
+)
+
+
+def probed(configuration: Path) -> dict[str, Any]:
+    """The one endpoint of a configuration of the demo, wherever it is served."""
+    (endpoint,) = yaml.safe_load(configuration.read_text(encoding="utf-8"))["endpoints"]
+    return {**endpoint, "url": "http://serving", "interval": "5s"}
+
+
+def as_expected(number: int) -> bool:
+    """Whether the canary of the demo is content with the model of this run."""
+    (endpoint,) = config.from_data({"endpoints": [{**probed(CONFIGURATIONS[0]), "registered_model": None}]}).endpoints
+    assert endpoint.canary
+    (rows,) = yaml.safe_load(endpoint.canary.body).values()
+    try:
+        canaries.hold(endpoint.canary, train("demand-degrading", number).model.predict(rows).tolist(), len(rows))
+    except WrongPrediction:
+        return False
+    return True
+
+
+def test_demo_and_compose_probe_the_same_endpoint() -> None:
+    assert probed(CONFIGURATIONS[0]) == probed(CONFIGURATIONS[1])
+
+
+def test_the_canary_is_the_last_row_of_the_data_and_its_limits_are_those_of_the_labels() -> None:
+    features, labels = load_diabetes(return_X_y=True)
+    canary = probed(CONFIGURATIONS[0])["canary"]
+    assert canary["request"]["inputs"] == [pytest.approx(features[-1], abs=1e-4)]
+    assert (canary["expect"][0]["min"], canary["expect"][0]["max"]) == (labels.min(), labels.max())
+
+
+def test_the_served_champion_predicts_well_for_10_minutes_then_wrong_until_the_labels_are_cleaned() -> None:
+    champions = range(0, RELABELLED_EVERY + 1, REGISTERED_EVERY)
+    wrong = [number for number in champions if not as_expected(number)]
+    assert 60 <= wrong[0] <= 90
+    assert wrong == list(range(wrong[0], RELABELLED_EVERY, REGISTERED_EVERY))

@@ -1,4 +1,4 @@
-"""Something of every metric family, and of what model servers count, as promtool's input series: what queries answer with."""
+"""Something of every metric family, and of what model servers count, as promtool's input series."""
 
 from __future__ import annotations
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import gzip
 import json
 import logging
-from html.parser import HTMLParser
 
 import aiohttp
 import pytest
+from tests.support.html_page import HtmlPage
 from tests.support.web_backend import NOW, CannedBackend, run, serving
 from yarl import URL
 
@@ -117,26 +117,10 @@ def test_a_large_request_is_refused() -> None:
 # The landing page
 
 
-class _Page(HTMLParser):
-    def __init__(self, html: str) -> None:
-        super().__init__()
-        self.tags: list[str] = []
-        self.links: list[str] = []
-        self.text = ""
-        self.feed(html)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append(tag)
-        self.links += [value or "" for name, value in attrs if name in ("href", "src")]
-
-    def handle_data(self, data: str) -> None:
-        self.text += data
-
-
-def landing(*views: SourceView, **overrides: object) -> _Page:
+def landing(*views: SourceView, **overrides: object) -> HtmlPage:
     response, body = ask("/", CannedBackend(views=list(views), **overrides))  # type: ignore[arg-type]
     assert response.content_type == "text/html"
-    return _Page(body)
+    return HtmlPage(body)
 
 
 def test_the_landing_page_shows_every_source_in_words() -> None:
