@@ -23,7 +23,7 @@ local bound(edge) =
     local below = [edge for edge in config.probes.buckets if edge < limit];
     local above = [edge for edge in config.probes.buckets if edge > limit];
     local nearest = (if below == [] then [] else [below[std.length(below) - 1]]) + above[:1];
-    local exact = std.filter(near, config.probes.buckets);
+    local exact = if std.member(config.probes.buckets, limit) then [limit] else std.filter(near, config.probes.buckets);
     if exact != [] then exact[0] else
       error 'endpoints[%d].latency_limit: found %ss; allowed is an edge of probes.buckets, the nearest: %s' % [
         index,
@@ -36,11 +36,15 @@ local bound(edge) =
     for i in std.range(0, std.length(config.endpoints) - 1)
     if config.endpoints[i].latency_limit != null && config.endpoints[i].latency_from == 'probe'
   ],
-  local within(edge) = t.anyOf('ml_endpoint', [endpoint.name for endpoint in limited if endpoint.edge == edge]),
   local edges = std.set([endpoint.edge for endpoint in limited]),
+  local within = {
+    local named = [endpoint.name for endpoint in limited if endpoint.edge == edge],
+    [t.number(edge)]: if std.length(named) == std.length(config.endpoints) then [] else [t.anyOf('ml_endpoint', named)]
+    for edge in edges
+  },
   local byModel(increase) = 'sum by (%s) (max by (%s) (%s))' % [e.MODEL, e.VERSION, increase],
   local counted(le, edge, window) = 'increase(%s[%s])' % [
-    q.select(m.ml_endpoint_probe_duration_seconds + '_bucket', [le, within(edge)] + window.matchers),
+    q.select(m.ml_endpoint_probe_duration_seconds + '_bucket', [le] + within[t.number(edge)] + window.matchers),
     window.long,
   ],
   local timed(edge) = e.overWindows(function(window) byModel(counted('le="+Inf"', edge, window))),

@@ -77,7 +77,7 @@ def statistics(figures: Iterator[float]) -> float:
 def _ours(port: int, duration: float, connection: str, checks: list[str]) -> float:
     """CPU seconds per probe of a whole exporter, its own upkeep included."""
     endpoints = [
-        _endpoint(f"e{n}", f"http://127.0.0.1:{port}", "sums", connection, checks, 1.0, 1.0) for n in range(200)
+        _endpoint(f"e{n}", f"http://127.0.0.1:{port}", "sums", connection, checks, 2.0, 2.0) for n in range(200)
     ]
     with _exporter("probes-peer", endpoints, stack={"scrape_interval": "1s"}) as (own, pid):
         # New counters are shown at 0 for a scrape interval.

@@ -26,7 +26,8 @@ from prometheus_client.registry import Collector
 
 from bench import scratch
 from bench.table import seconds, show, size, times
-from ml_exporter.exposition import Exposition, Group, render_group
+from ml_exporter.exposition import Exposition
+from ml_exporter.lines import Group, render_group
 from ml_exporter.model import RunState
 from ml_exporter.samples import of_pipeline
 from ml_exporter.states import ActiveRun, FinishedRun, PipelineState

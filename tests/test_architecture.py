@@ -15,7 +15,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("catalog",),
     ("decoding", "patterns", "ports", "schema", "states", "targets"),
     ("endpoint_states", "expectations", "model_states", "reading"),
-    ("canaries", "ledger", "plain_json", "probe_page", "samples", "settings"),
+    ("canaries", "ledger", "lines", "plain_json", "probe_page", "samples", "settings"),
     ("timetable",),
     ("watching",),
     ("sources", "probes", "reference"),

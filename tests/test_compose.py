@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 import yaml
@@ -158,20 +159,36 @@ def _long_running(names: list[str]) -> list[str]:
     return [name for name in names if name in LONG_RUNNING]
 
 
+def holds(expression: str, ports: dict[str, int]) -> bool:
+    """Whether Prometheus answers with anything now."""
+    answer = get(f"http://127.0.0.1:{ports['prometheus']}/api/v1/query?query={quote(expression)}")
+    return bool(answer and json.loads(answer)["data"]["result"])
+
+
 @pytest.mark.docker
 def test_data_flows_from_a_training_to_prometheus_and_an_alert_to_the_receiver(
     docker_services: Any, ports: dict[str, int], available: list[str]
 ) -> None:
     def trained() -> bool:
-        query = "sum(ml_runs_finished_total)%20%3E%200"
-        answer = get(f"http://127.0.0.1:{ports['prometheus']}/api/v1/query?query={query}")
-        return bool(answer and json.loads(answer)["data"]["result"])
+        return holds("sum(ml_runs_finished_total) > 0", ports)
 
     def notified() -> bool:
         return bool(json.loads(get(f"http://127.0.0.1:{ports['receiver']}/notifications") or b"[]"))
 
     docker_services.wait_until_responsive(trained, timeout=180, pause=1)
     docker_services.wait_until_responsive(notified, timeout=180, pause=1)
+
+
+@pytest.mark.docker
+def test_the_champion_is_served_and_probes_of_it_reach_prometheus(docker_services: Any, ports: dict[str, int]) -> None:
+    def predicts() -> bool:
+        probes = (
+            'ml_endpoint_probes_total{ml_service="demand-forecast",ml_endpoint="demand",model="demand",outcome="ok"}'
+        )
+        return holds(f"sum(increase({probes}[1m])) > 0", ports)
+
+    docker_services.wait_until_responsive(predicts, timeout=180, pause=1)
+    assert holds('ml_endpoint_up{ml_endpoint="demand",check="predict"} == 1', ports)
 
 
 @pytest.mark.docker

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 from tests.support import fault_server as faults
-from tests.support.fault_server import Behaviour, FaultServer, answer, answer_json
+from tests.support.fault_server import answer, answer_json
+from tests.support.fault_thread import server_of
 from tests.support.on_demand import CANARY, LIVE, READY, prediction
 
 from ml_exporter.__main__ import main
@@ -22,26 +19,6 @@ from ml_exporter.config import from_data
 
 FRAUD = {"name": "fraud", "protocol": "open_inference", "model": "fraud", "canary": CANARY, "timeout": "5s"}
 INDEX = answer_json([{"name": name, "state": "READY"} for name in ("churn", "fraud", "price")])
-
-
-@contextmanager
-def server_of(*script: Behaviour) -> Iterator[FaultServer]:
-    """A fault server on a loop of its own, because `check` runs one itself."""
-    loop, server = asyncio.new_event_loop(), FaultServer(*script)
-    thread = threading.Thread(target=loop.run_forever, daemon=True)
-    thread.start()
-
-    def do(work: Any) -> None:
-        asyncio.run_coroutine_threadsafe(work, loop).result(10)
-
-    do(server.__aenter__())
-    try:
-        yield server
-    finally:
-        do(server.__aexit__(None, None, None))
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join()
-        loop.close()
 
 
 def said(*endpoints: dict[str, Any], **sections: Any) -> tuple[bool, list[str]]:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 from ml_exporter.endpoint_states import FORGET, Served
-from ml_exporter.exposition import Exposition, render_group
+from ml_exporter.exposition import Exposition
+from ml_exporter.lines import render_group
 from ml_exporter.model import Check, HistogramSample, Outcome, Sample
 from ml_exporter.ports import Call, Finding, Result, StepResult
 
@@ -83,7 +83,7 @@ def test_a_server_that_names_a_new_version_each_time_makes_few_series() -> None:
 
 def test_a_check_that_could_not_be_made_is_not_up() -> None:
     timed_out = result(Outcome.TIMEOUT)
-    model = served("", (replace(timed_out, steps=timed_out.steps[:0]), 0.0))
+    model = served("", (timed_out._replace(steps=()), 0.0))
     assert set(values(model, "ml_endpoint_up").values()) == {0}
 
 

@@ -96,13 +96,16 @@ def test_secrets_stay_out_of_the_debug_page(tmp_path: Path) -> None:
     assert "***" in text
 
 
-def test_models_that_fail_come_first() -> None:
+def test_models_that_fail_come_first(monkeypatch: pytest.MonkeyPatch) -> None:
     # Two models, each asked for once: whichever comes first is ready, the other is not.
+    monkeypatch.setattr(endpoint_views, "MODELS_TOLD", 1)
     views, debug = looked_at(INDEX, READY, answer(400), probes=2, discover=True, checks=["ready"])
     [view] = views.shown
     assert view.state == "down"
     assert [model.outcome for model in view.models] == ["http_error", "ok"]
     assert (debug["index"]["up"], debug["index"]["models"]) == (True, 2)
+    assert [model["last_probe"]["outcome"] for model in debug["models"]] == ["http_error"]
+    assert debug["more"] == 1
 
 
 def test_endpoints_that_fail_come_first_and_only_some_are_shown(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,8 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 from tests.support.programs import program
 
 from ml_exporter.catalog import FAMILIES, RUN_DURATION_BUCKETS, Shed
-from ml_exporter.exposition import MAX_LABEL, SHEDDABLE, Exposition, render_group
+from ml_exporter.exposition import SHEDDABLE, Exposition
+from ml_exporter.lines import MAX_LABEL, render_group
 from ml_exporter.model import HistogramSample, Sample
 
 FIXED = {"source": "mlflow", "ml_service": "fraud"}

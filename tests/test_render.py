@@ -208,7 +208,7 @@ def test_promtool_accepts_configuration_and_rules(version: str | None, tmp_path:
         text=True,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "6 rule files found" in done.stdout
+    assert "8 rule files found" in done.stdout
 
 
 def test_owner_and_tier_come_from_services_and_default_to_unassigned() -> None:
@@ -290,7 +290,7 @@ def test_kubernetes_objects_hold_the_same_rules_and_dashboards() -> None:
             relabel = yaml.safe_load(item["stringData"]["alert-relabel-configs.yml"])
             prometheus = yaml.safe_load(files["prometheus/prometheus.yml"])
             assert relabel == prometheus["alerting"]["alert_relabel_configs"]
-    assert [item["kind"] for item in objects].count("PrometheusRule") == 6
+    assert [item["kind"] for item in objects].count("PrometheusRule") == 8
 
 
 def test_dashboards_fit_into_a_config_map() -> None:

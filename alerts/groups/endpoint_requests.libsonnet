@@ -8,8 +8,9 @@ local native = import '../lib/recorded_servers.libsonnet';
 local t = import '../lib/text.libsonnet';
 
 // What ml:*:rate5m counts, as a number of requests.
-local per5m(rate) = '300 * %s' % rate;
-local marked(vector, label, value) = 'label_replace(\n%s,\n"%s", "%s", "", ""\n)' % [vector, label, value];
+local per5m(rate) = '300 * ' + rate;
+local marked(vector, label, value) =
+  'label_replace(\n' + std.rstripChars(vector, '\n') + ',\n"' + label + '", "' + value + '", "", ""\n)';
 
 function(config)
   local limits = config.alerting.thresholds;
@@ -17,15 +18,10 @@ function(config)
   local of = e(config);
   local down = '%s >= %s' % [of.failingFor, t.number(limits.endpoint_down_for)];
   local claimed(record) = q.select(record, q.claimed);
-  local total(by, record) = 'sum by (%s) (%s)' % [by, claimed(record)];
+  local total(by, record) = q.of('sum', by, record, q.claimed);
   // A ratio, and enough requests behind it.
-  local ratio(part, whole, above) = '%s / %s > %s\nand\n%s >= %s' % [
-    part,
-    whole,
-    t.number(above),
-    per5m(part),
-    t.number(limits.requests_at_least),
-  ];
+  local ratio(part, whole, above) =
+    part + ' / ' + whole + ' > ' + t.number(above) + '\nand\n' + per5m(part) + ' >= ' + t.number(limits.requests_at_least);
 
   [
     {

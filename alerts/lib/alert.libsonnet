@@ -44,10 +44,10 @@ local isOurs(alert) = std.member(ours, alert.component);
   dashboardUrl(config, component)::
     local variables = components[component].variables;
     local query = [
-      'var-%s={{ $labels.%s | urlquery }}' % [name, variables[name]]
+      'var-' + name + '={{ $labels.' + variables[name] + ' | urlquery }}'
       for name in std.objectFields(variables)
     ];
-    std.join('?', ['%s/d/%s' % [config.alerting.dashboard_url, components[component].page]]
+    std.join('?', [config.alerting.dashboard_url + '/d/' + components[component].page]
                   + (if query == [] then [] else [std.join('&', query)])),
 
   rule(config, alert):: {
@@ -62,7 +62,7 @@ local isOurs(alert) = std.member(ours, alert.component);
     annotations: {
       summary: alert.summary,
       description: alert.description,
-      runbook_url: '%s/%s.md' % [config.alerting.runbook_url, alert.name],
+      runbook_url: config.alerting.runbook_url + '/' + alert.name + '.md',
       dashboard_url: $.dashboardUrl(config, alert.component),
     },
   },

@@ -21,26 +21,27 @@ function(config) {
   REGISTERED:: 'source, ml_service, ml_endpoint, model, version',
 
   // The windows that the configured endpoints need: as durations, with the matchers of the endpoints that they are for.
-  local paceOf(endpoint) = [i for i in std.range(0, std.length(paces) - 1) if endpoint.interval <= paces[i].upTo][0],
-  local named(pace) = [endpoint.name for endpoint in config.endpoints if paceOf(endpoint) == pace],
-  local seldom = [endpoint.name for endpoint in config.endpoints if paceOf(endpoint) > 0],
+  local pace(endpoint) = std.length([1 for pace in paces if endpoint.interval > pace.upTo]),
+  local seldomProbed = [[pace(endpoint), endpoint.name] for endpoint in config.endpoints if endpoint.interval > paces[0].upTo],
+  local seldom = [each[1] for each in seldomProbed],
+  local named = [[each[1] for each in seldomProbed if each[0] == i] for i in std.range(0, std.length(paces) - 1)],
   local windows = [
     {
       short: t.duration(paces[i].short),
       long: t.duration(paces[i].long),
-      matchers: if i > 0 then [t.anyOf('ml_endpoint', named(i))]
+      matchers: if i > 0 then [t.anyOf('ml_endpoint', named[i])]
       else if seldom == [] then []
       else [t.noneOf('ml_endpoint', seldom)],
     }
     for i in std.range(0, std.length(paces) - 1)
-    if i == 0 || named(i) != []
+    if i == 0 || named[i] != []
   ],
   // A query for every endpoint over its own window: `of` gets short, long and matchers.
-  overWindows(of):: '(\n%s\n)' % std.join('\nor\n', [std.rstripChars(of(window), '\n') for window in windows]),
+  overWindows(of):: '(\n' + std.join('\nor\n', [std.rstripChars(of(window), '\n') for window in windows]) + '\n)',
 
   // Probes
   lastProbe:: q.of('max', e.MODEL, m.ml_endpoint_last_probe_timestamp_seconds),
-  check(name, matchers=[]):: q.of('max', e.MODEL, m.ml_endpoint_up, ['check="%s"' % name] + matchers),
+  check(name, matchers=[]):: q.of('max', e.MODEL, m.ml_endpoint_up, ['check="' + name + '"'] + matchers),
   // 1 if the last probe went well: its prediction, else all of its checks. One replica that gets through is enough.
   well(matchers=[]):: '(\n%s\nor\nmin by (%s) (%s)\n)' % [
     e.check('predict', matchers),
@@ -48,20 +49,16 @@ function(config) {
     q.of('max', e.MODEL + ', check', m.ml_endpoint_up, matchers),
   ],
   ended(outcomes, window, matchers=[])::
-    'sum by (%s) (max by (%s, outcome) (increase(%s[%s])))' % [
-      e.MODEL,
-      e.VERSION,
-      q.select(m.ml_endpoint_probes_total, ['outcome=~"%s"' % outcomes] + matchers),
-      window,
-    ],
+    'sum by (' + e.MODEL + ') (max by (' + e.VERSION + ', outcome) (increase('
+    + q.select(m.ml_endpoint_probes_total, ['outcome=~"' + outcomes + '"'] + matchers) + '[' + window + '])))',
   FAILED:: 'timeout|unreachable|http_error',
   WRONG:: 'bad_prediction',
 
   // Ages are counted up to the last probe: while nobody probes, nothing gets older.
-  failingSince:: '(%s > 0)' % q.select(recorded.failingSince, q.claimed),
-  notReadySince:: '(%s > 0)' % q.select(recorded.notReadySince, q.claimed),
-  failingFor:: '(%s - %s)' % [e.lastProbe, e.failingSince],
-  notReadyFor:: '(%s - %s)' % [e.lastProbe, e.notReadySince],
+  failingSince:: '(' + q.select(recorded.failingSince, q.claimed) + ' > 0)',
+  notReadySince:: '(' + q.select(recorded.notReadySince, q.claimed) + ' > 0)',
+  failingFor:: '(' + e.lastProbe + ' - ' + e.failingSince + ')',
+  notReadyFor:: '(' + e.lastProbe + ' - ' + e.notReadySince + ')',
   // It answers, more often wrong than not at all.
   answersWrong:: '%s > %s' % [
     e.overWindows(function(window) e.ended(outcomes, window.short, q.claimed + window.matchers))

@@ -14,9 +14,10 @@ from typing import Any
 
 from ml_exporter import __version__, discovery, endpoint_views
 from ml_exporter.errors import ConfigError, MlExporterError
-from ml_exporter.exposition import Exposition, render_group
+from ml_exporter.exposition import Exposition
 from ml_exporter.http import Client, HttpSettings
 from ml_exporter.http.resolver import Resolver
+from ml_exporter.lines import render_group
 from ml_exporter.model import Pipeline, Sample
 from ml_exporter.on_demand import OnDemand
 from ml_exporter.poller import Health, Poller

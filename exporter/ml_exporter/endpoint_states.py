@@ -94,8 +94,9 @@ class Served:
             for seconds in finding.gaps:
                 counts.between_tokens.observe(seconds)
         counts.tokens += finding.tokens
-        newest = sorted(self._versions, key=lambda version: -self._versions[version].seen_at)[:VERSIONS]
-        self._versions = {v: c for v, c in self._versions.items() if v in newest and now - c.seen_at <= FORGET}
+        if len(self._versions) > 1:
+            newest = sorted(self._versions, key=lambda version: -self._versions[version].seen_at)[:VERSIONS]
+            self._versions = {v: c for v, c in self._versions.items() if v in newest and now - c.seen_at <= FORGET}
 
     def ripe_at(self, now: float) -> float | None:
         """When counters that are shown at 0 now may be shown as they are; None if there are none."""

@@ -6,133 +6,22 @@ by family; a scrape joins the pages. The only importer of prometheus_client: its
 
 from __future__ import annotations
 
-import hashlib
 import threading
 import time
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any
 
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
 from prometheus_client.exposition import generate_latest as text_of
 from prometheus_client.openmetrics.exposition import generate_latest as openmetrics_of
 
-from ml_exporter.catalog import BY_NAME, FAMILIES, Family
-from ml_exporter.model import Exemplar, HistogramSample, Sample
-
-MAX_LABEL = 200
-"""Characters of a label value; a longer one is cut and ends in a hash, so that two stay two."""
+from ml_exporter.catalog import FAMILIES
+from ml_exporter.lines import Group, header
 
 WARM = 120.0
 """Seconds that a format is prepared ahead after it was last asked for."""
-
-
-class Piece(NamedTuple):
-    """Lines of one family in one group, and how many series they are."""
-
-    text: bytes
-    series: int
-    openmetrics: bytes
-    """With exemplars, which only OpenMetrics has; else the very same object as `text`."""
-
-
-Group: TypeAlias = Mapping[str, Piece]
-
-
-def document(samples: Iterable[Sample], families: Mapping[str, Family], *, openmetrics: bool) -> bytes:
-    """A whole exposition apart from all pages, of families of its own."""
-    group = render_group(samples, {}, families)
-    parts = [_header(families[name], openmetrics) + piece.text for name, piece in group.items()]
-    return b"".join(parts) + (b"# EOF\n" if openmetrics else b"")
-
-
-def render_group(
-    samples: Iterable[Sample | HistogramSample], fixed: Mapping[str, str], families: Mapping[str, Family] = BY_NAME
-) -> Group:
-    """Render the samples of one group; `fixed` gives the labels they share, such as source and ml_service."""
-    lines: dict[str, list[str]] = {}
-    exemplified: dict[str, list[str]] = {}
-    series: dict[str, int] = {}
-    shapes: dict[str, tuple[str, tuple[str, ...]]] = {}
-    escaped: dict[str, str] = {}
-    for sample in samples:
-        name = sample.family
-        shape = shapes.get(name)
-        if shape is None:
-            shape = shapes[name] = _shape(families[name], fixed)
-            lines[name], series[name] = [], 0
-        pairs = [shape[0]] if shape[0] else []
-        for label, value in zip(shape[1], sample.labels, strict=True):
-            text = escaped.get(value)
-            if text is None:
-                text = escaped[value] = _escape(value)
-            pairs.append(f'{label}="{text}"')
-        labels = ",".join(pairs)
-        if isinstance(sample, Sample):
-            wrapped = f"{{{labels}}}" if labels else ""
-            lines[name].append(f"{name}{wrapped} {_number(sample.value)}\n")
-            series[name] += 1
-        else:
-            new = _histogram(sample, labels)
-            if sample.exemplars or name in exemplified:
-                exemplified.setdefault(name, lines[name].copy()).extend(_with_exemplars(new, sample.exemplars))
-            lines[name].extend(new)
-            series[name] += len(new)
-    return {name: _piece(text, series[name], exemplified.get(name)) for name, text in lines.items()}
-
-
-def _piece(lines: list[str], series: int, exemplified: list[str] | None) -> Piece:
-    text = "".join(lines).encode("utf-8", "replace")
-    return Piece(text, series, text if exemplified is None else "".join(exemplified).encode("utf-8", "replace"))
-
-
-def _with_exemplars(lines: list[str], exemplars: Mapping[int, Exemplar]) -> list[str]:
-    """The lines of a histogram, its buckets first."""
-    result = lines.copy()
-    for bucket, (trace_id, value, at) in exemplars.items():
-        result[bucket] = f'{lines[bucket][:-1]} # {{trace_id="{trace_id}"}} {_number(value)} {at:.3f}\n'
-    return result
-
-
-def _shape(family: Family, fixed: Mapping[str, str]) -> tuple[str, tuple[str, ...]]:
-    """The labels that all samples of a family share, written out, and the names of the others."""
-    shared = ",".join(f'{label}="{_escape(fixed[label])}"' for label in family.labels if label in fixed)
-    return shared, tuple(label for label in family.labels if label not in fixed)
-
-
-def _histogram(sample: HistogramSample, labels: str) -> list[str]:
-    name, bounds = sample.family, sample.bounds or BY_NAME[sample.family].buckets
-    comma = "," if labels else ""
-    result, cumulative = [], 0
-    for bound, count in zip((*bounds, float("inf")), sample.counts, strict=True):
-        cumulative += count
-        result.append(f'{name}_bucket{{{labels}{comma}le="{_bound(bound)}"}} {cumulative}\n')
-    wrapped = f"{{{labels}}}" if labels else ""
-    result.append(f"{name}_count{wrapped} {cumulative}\n")
-    result.append(f"{name}_sum{wrapped} {_number(sample.total)}\n")
-    return result
-
-
-def _escape(value: str) -> str:
-    if len(value) > MAX_LABEL:
-        value = f"{value[: MAX_LABEL - 10]}…{hashlib.sha256(value.encode('utf-8', 'replace')).hexdigest()[:8]}"
-    if "\\" in value or '"' in value or "\n" in value:
-        value = value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
-    return value
-
-
-def _number(value: float) -> str:
-    if value != value:
-        return "NaN"
-    if value in (float("inf"), float("-inf")):
-        return "+Inf" if value > 0 else "-Inf"
-    return str(int(value)) if value == int(value) and abs(value) < 1e15 else repr(value)
-
-
-def _bound(value: float) -> str:
-    # OpenMetrics wants canonical floats here: 10.0, not 10.
-    return "+Inf" if value == float("inf") else repr(value)
 
 
 @dataclass(slots=True)
@@ -259,14 +148,9 @@ class Exposition:
             name = family.name
             bodies = [page.body(name, openmetrics) for page in self._pages.values() if name in page.bodies]
             if bodies:
-                parts.append(_header(family, openmetrics))
+                parts.append(header(family, openmetrics))
                 parts.extend(bodies)
         body = b"".join(parts)
         deflater = zlib.compressobj(level=1, wbits=31)
         compressed = deflater.compress(body) + deflater.flush(zlib.Z_SYNC_FLUSH)
         return Scrape(body, deflater, compressed)
-
-
-def _header(family: Family, openmetrics: bool) -> bytes:
-    name = family.name.removesuffix("_total") if openmetrics and family.type == "counter" else family.name
-    return f"# HELP {name} {family.help}\n# TYPE {name} {family.type}\n".encode()

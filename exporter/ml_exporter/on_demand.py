@@ -11,10 +11,10 @@ from ml_exporter import discovery, probe_debug, probe_page, schema, targets
 from ml_exporter.decoding import printable
 from ml_exporter.endpoint_config import steps_of
 from ml_exporter.errors import ConfigError, MlExporterError
-from ml_exporter.exposition import document
 from ml_exporter.http import HttpSettings
 from ml_exporter.http.probing import ProbeClient
 from ml_exporter.http.resolver import Permitted, Resolver
+from ml_exporter.lines import document
 from ml_exporter.model import Outcome
 from ml_exporter.ports import Result
 from ml_exporter.settings import Asked, Config, ConfiguredModule, ProbeConfig

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 
 
 class Places:
@@ -13,19 +12,15 @@ class Places:
     def __init__(self, count: int, hold: float) -> None:
         self._free, self._hold = asyncio.Semaphore(count), hold
 
-    @asynccontextmanager
-    async def one(self) -> AsyncIterator[None]:
-        """Wait for a place and hold it, at most for a while."""
+    async def take(self) -> Callable[[], None]:
+        """Wait for a place; what is returned gives it back, if it was not given back already."""
         await self._free.acquire()
         held = [self._free]
 
         def give_back() -> None:
+            timer.cancel()
             while held:
                 held.pop().release()
 
         timer = asyncio.get_running_loop().call_later(self._hold, give_back)
-        try:
-            yield
-        finally:
-            timer.cancel()
-            give_back()
+        return give_back

@@ -16,8 +16,9 @@ from typing import Any, ParamSpec, Protocol, TypeVar
 
 from ml_exporter.catalog import BY_NAME
 from ml_exporter.errors import MlExporterError, Reason, SourceError, StateError
-from ml_exporter.exposition import Exposition, Group, render_group
+from ml_exporter.exposition import Exposition
 from ml_exporter.ledger import Change, Ledger
+from ml_exporter.lines import Group, render_group
 from ml_exporter.model import Batch, Cursor, HistogramSample, Json, Receipt, Sample
 from ml_exporter.ports import Call, Poll, Reply, Source
 from ml_exporter.samples import Directions, Price, Samples, of_model, of_pipeline

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeAlias
+from typing import Any, NamedTuple, Protocol, TypeAlias
 
 from ml_exporter.model import Batch, Check, Cursor, Outcome, Pipeline
 
@@ -82,8 +82,7 @@ class Source(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(NamedTuple):
     """What an endpoint answered to one step, with a status that the call accepts."""
 
     status: int
@@ -93,8 +92,7 @@ class Answer:
     """Of a streamed answer: its lines that are not empty, each with the seconds from sending until it was whole."""
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(NamedTuple):
     """What an answer that is right tells beside that."""
 
     version: str | None = None
@@ -107,8 +105,11 @@ class Finding:
     """Seconds between one token (or chunk of tokens) and the next."""
 
 
+NOTHING = Finding()
+
+
 def _nothing(_answer: Answer) -> Finding:
-    return Finding()
+    return NOTHING
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,8 +131,7 @@ class Step:
         return self.judge is not _nothing
 
 
-@dataclass(frozen=True, slots=True)
-class StepResult:
+class StepResult(NamedTuple):
     """How one check went."""
 
     check: Check
@@ -145,8 +145,7 @@ class StepResult:
     """The beginning of what came back."""
 
 
-@dataclass(frozen=True, slots=True)
-class Result:
+class Result(NamedTuple):
     """How a probe went."""
 
     began: float

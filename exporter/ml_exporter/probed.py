@@ -10,6 +10,7 @@ from ml_exporter.endpoint_states import Served
 from ml_exporter.http import HttpSettings
 from ml_exporter.http.probing import ProbeClient
 from ml_exporter.http.spans import Span
+from ml_exporter.lines import Lines
 from ml_exporter.model import Outcome, Sample
 from ml_exporter.ports import Result
 from ml_exporter.reading import chosen
@@ -41,6 +42,9 @@ class Endpoint:
     index_up: bool | None = None
     index_models: int = 0
     index_error: str | None = None
+    shown: list[Sample] = field(default_factory=list)
+    """Its own series as they are on the page."""
+    lines: dict[str, Lines] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -49,6 +53,12 @@ class Endpoint:
     @property
     def page(self) -> str:
         return f"endpoint {self.name}"
+
+    def lines_of(self, part: str) -> Lines:
+        """What renders a part of its page, which is done again with each probe."""
+        if part not in self.lines:
+            self.lines[part] = Lines({"ml_service": self.service, "ml_endpoint": self.name})
+        return self.lines[part]
 
     def tasks(self) -> list[asyncio.Task[None]]:
         """Everything that is under way for it."""

@@ -20,10 +20,11 @@ from ml_exporter.catalog import BY_NAME
 from ml_exporter.endpoint_config import asked
 from ml_exporter.endpoint_states import Histogram, Served
 from ml_exporter.errors import MlExporterError, SourceError
-from ml_exporter.exposition import Exposition, render_group
+from ml_exporter.exposition import Exposition
 from ml_exporter.http.otlp import SpanExporter
 from ml_exporter.http.probing import ProbeClient
 from ml_exporter.http.resolver import Resolver
+from ml_exporter.lines import render_group
 from ml_exporter.model import HistogramSample, Outcome, Sample
 from ml_exporter.places import Places
 from ml_exporter.ports import Result
@@ -162,9 +163,12 @@ class Prober:
         due = loop.time() + delay
         while True:
             await asyncio.sleep(due - loop.time())
-            async with self._places.one():
+            leave = await self._places.take()
+            try:
                 self._lateness.observe(max(0.0, loop.time() - due))
                 await self.probe_once(endpoint, probed)
+            finally:
+                leave()
             due = max(due + interval, loop.time()) + random.uniform(-JITTER, JITTER) * interval
 
     async def probe_once(self, endpoint: Endpoint, probed: Probed) -> None:
@@ -207,8 +211,7 @@ class Prober:
         index = discovery.index(common.protocol, options)
         assert index is not None
         try:
-            async with self._places.one():
-                answer = await endpoint.client.read(index.call, endpoint.configured.timeout)
+            answer = await endpoint.client.read(index.call, endpoint.configured.timeout)
             listed = await asyncio.to_thread(index.models, answer)
         except MlExporterError as error:
             said = f"{error.reason}: {error}" if isinstance(error, SourceError) else str(error)
@@ -277,13 +280,15 @@ class Prober:
                 )
             elif model:
                 changes.append((endpoint, f"model {model}", None))
-            changes.append((endpoint, "", list(of_endpoint(endpoint, self._config.costs.currency))))
+            own = of_endpoint(endpoint, self._config.costs.currency)
+            if own != endpoint.shown:
+                endpoint.shown = own
+                changes.append((endpoint, "", [*own]))
         return changes
 
     def _render(self, changes: Changes) -> None:
         for endpoint, key, samples in changes:
-            fixed = {"ml_service": endpoint.service, "ml_endpoint": endpoint.name}
-            group = None if samples is None else render_group(samples, fixed)
+            group = None if samples is None else endpoint.lines_of(key).group(samples)
             self._exposition.update(endpoint.page, {key: group}, endpoint.configured.series_limit)
         own: Series = [
             self._lateness.sample("ml_prober_lateness_seconds", ()),

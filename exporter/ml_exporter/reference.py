@@ -31,7 +31,7 @@ def table() -> str:
 
 def markdown() -> str:
     """docs/metrics.md."""
-    lines = [f"<!-- {GENERATED} -->", "# Metrics", ""]
+    lines = [f"<!-- {GENERATED} Those of /probe: probe_page.py. -->", "# Metrics", ""]
     lines += ["Base units; instants are Unix seconds. Labels are bounded: no run ids, no URLs, no free text.", ""]
     lines += _rows(FAMILIES)
     lines += ["", "Beside them stand `process_*` and `python_*` of the exporter's own process.", ""]

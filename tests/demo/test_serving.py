@@ -120,7 +120,10 @@ def test_the_champion_is_served_and_the_next_one_takes_over_without_a_request_lo
 def test_sigterm_ends_it_at_once_even_while_it_waits_for_a_registry(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         serving = Serving(tmp_path, f"http://127.0.0.1:{silent.getsockname()[1]}")
-        wait_until(lambda: serving.status() == 503, 60, "it listens", watch=[serving.process])
-        serving.process.terminate()
-        wait_until(lambda: serving.process.exit_code is not None, 5, "it has ended")
+        try:
+            wait_until(lambda: serving.status() == 503, 60, "it listens", watch=[serving.process])
+            serving.process.terminate()
+            wait_until(lambda: serving.process.exit_code is not None, 5, "it has ended")
+        finally:
+            serving.process.stop()
     assert serving.process.exit_code in (0, 128 + signal.SIGTERM)

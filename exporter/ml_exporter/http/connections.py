@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import aiohttp
@@ -29,24 +28,23 @@ class Connections:
         """Raises `ConfigError` for a CA file that cannot be used."""
         self._unix_socket, self._resolver, self._fresh = settings.unix_socket, resolver, fresh
         self._ssl = ssl_context(settings.ca_file)
-        self._shared: _Session | None = None
-        self._retired: _Session | None = None
-        self._idle: list[_Session] = []
+        self._shared: Session | None = None
+        self._retired: Session | None = None
+        self._idle: list[Session] = []
         """Without connections; making a session costs nearly as much as a connection."""
         self._since = 0.0
         self.opened = 0
         self.not_after: float | None = None
 
-    @asynccontextmanager
-    async def session(self) -> AsyncIterator[aiohttp.ClientSession]:
+    async def take(self) -> Session:
         """For one probe: without connections yet where they are to be fresh, else the one that all share."""
         if not self._fresh:
-            yield (await self._current()).http
-            return
-        session = self._idle.pop() if self._idle else self._open()
-        try:
-            yield session.http
-        finally:
+            return await self._current()
+        return self._idle.pop() if self._idle else self._open()
+
+    def give_back(self, session: Session) -> None:
+        """The probe has ended; its connections are closed if they were for it alone."""
+        if self._fresh:
             session.hang_up()
             self._idle.append(session)
 
@@ -57,7 +55,7 @@ class Connections:
         for session in sessions:
             await session.http.close()
 
-    async def _current(self) -> _Session:
+    async def _current(self) -> Session:
         if self._shared is not None and time.monotonic() - self._since > OLDEST:
             # Probes of other models may still be using it: it is closed at the next change.
             before, self._retired, self._shared = self._retired, self._shared, None
@@ -67,11 +65,11 @@ class Connections:
             self._shared, self._since = self._open(), time.monotonic()
         return self._shared
 
-    def _open(self) -> _Session:
+    def _open(self) -> Session:
         connector, opened = self._connector(), list[ResponseHandler]()
         factory = functools.partial(_Telling, self._connected, opened, asyncio.get_running_loop())
         connector._factory = factory  # type: ignore[assignment]  # aiohttp has no public place for it
-        return _Session(
+        return Session(
             aiohttp.ClientSession(
                 connector=connector, timeout=_TIMEOUT, auto_decompress=False, cookie_jar=aiohttp.DummyCookieJar()
             ),
@@ -97,7 +95,9 @@ class Connections:
 
 
 @dataclass(frozen=True, slots=True)
-class _Session:
+class Session:
+    """An HTTP session, and the connections that it opened."""
+
     http: aiohttp.ClientSession
     opened: list[ResponseHandler]
     """Its connections since it last hung up."""

@@ -10,7 +10,7 @@ import asyncio
 import random
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import aiohttp
 import msgspec
@@ -27,22 +27,32 @@ from ml_exporter.http.credentials import Credentials
 from ml_exporter.http.failures import exhausted, failure, refusal
 from ml_exporter.http.spans import sampled
 from ml_exporter.model import Check, Outcome
-from ml_exporter.ports import Answer, Call, Finding, Result, Step, StepResult
+from ml_exporter.ports import NOTHING, Answer, Call, Finding, Result, Step, StepResult
 
 EXCERPT = 500
 JUDGED_AT_ONCE = 65_536
-"""Bytes that are judged in less time than handing them to a thread takes to pay off."""
+"""Bytes."""
+PREPARED = 10_000
+"""Models of one endpoint whose requests are kept ready."""
 STALE = 0.25
 """Seconds within which a connection that had been closed by the server shows itself."""
 REDIRECTS = 5
 
 
-@dataclass(frozen=True, slots=True)
-class _Exchange:
+class _Request(NamedTuple):
+    """A step as it is sent, but for what is new each time."""
+
+    step: Step
+    url: URL
+    headers: CIMultiDict[str]
+    data: bytes | None
+
+
+class _Exchange(NamedTuple):
     """What the requests of one probe share."""
 
     session: aiohttp.ClientSession
-    headers: CIMultiDict[str]
+    traceparent: str | None
     deadline: float
     """By the loop's clock."""
     timeout: float
@@ -82,7 +92,8 @@ class ProbeClient:
             }
         )
         self._base = settings.url.rstrip("/")
-        self._urls: dict[tuple[str, tuple[tuple[str, str], ...]], URL] = {}
+        self._prepared: dict[int, tuple[Sequence[Step], list[_Request]]] = {}
+        """By the identity of the steps, which are kept so that no others can have it."""
 
     @property
     def not_after(self) -> float | None:
@@ -104,37 +115,62 @@ class ProbeClient:
         """
         began, start = self._clock(), time.perf_counter()
         trace_id, span_id = f"{random.getrandbits(128):032x}", f"{random.getrandbits(64):016x}"
-        headers = self._headers.copy()
-        headers["traceparent"] = f"00-{trace_id}-{span_id}-{sampled(trace_id, self._sample_ratio):02x}"
+        traceparent = f"00-{trace_id}-{span_id}-{sampled(trace_id, self._sample_ratio):02x}"
+        deadline = asyncio.get_running_loop().time() + timeout
         done: list[StepResult] = []
-        finding = Finding()
-        async with self._connections.session() as session:
-            exchange = _Exchange(session, headers, asyncio.get_running_loop().time() + timeout, timeout)
-            for step in steps:
-                result, found = await self._ask(step, exchange)
+        finding = NOTHING
+        session = await self._connections.take()
+        try:
+            exchange = _Exchange(session.http, traceparent, deadline, timeout)
+            for request in self._requests(steps):
+                result, found = await self._ask(request, exchange)
                 done.append(result)
                 finding = _merged(finding, found)
                 if result.outcome in (Outcome.TIMEOUT, Outcome.UNREACHABLE):
                     break
+        finally:
+            self._connections.give_back(session)
         outcome = _decided(steps, done)
         return Result(began, time.perf_counter() - start, outcome, tuple(done), finding, trace_id, span_id)
 
     async def read(self, call: Call, timeout: float) -> Answer:  # noqa: ASYNC109 — as above
-        """One answer, such as an index. Raises `SourceError`."""
-        async with self._connections.session() as session:
-            deadline = asyncio.get_running_loop().time() + timeout
-            exchange = _Exchange(session, self._headers, deadline, timeout)
-            return await self._answer(Step(Check.LIVE, call, _any), exchange, answers.Seen())
+        """One answer, such as an index. Raises `SourceError`, and `MlExporterError` as `probe` does."""
+        session = await self._connections.take()
+        try:
+            exchange = _Exchange(session.http, None, asyncio.get_running_loop().time() + timeout, timeout)
+            return await self._answer(self._request(Step(Check.LIVE, call, _any)), exchange, answers.Seen())
+        finally:
+            self._connections.give_back(session)
 
-    async def _ask(self, step: Step, exchange: _Exchange) -> tuple[StepResult, Finding]:
-        start, seen, found = time.perf_counter(), answers.Seen(), Finding()
+    def _requests(self, steps: Sequence[Step]) -> list[_Request]:
+        known = self._prepared.get(id(steps))
+        if known is None:
+            if len(self._prepared) >= PREPARED:
+                self._prepared.clear()
+            known = self._prepared[id(steps)] = (steps, [self._request(step) for step in steps])
+        return known[1]
+
+    def _request(self, step: Step) -> _Request:
+        call, data = step.call, step.call.body
+        headers = self._headers.copy()
+        if data is not None and not isinstance(data, bytes):
+            data = msgspec.json.encode(data)
+            headers["Content-Type"] = "application/json"
+        headers.update(call.headers)
+        return _Request(step, URL(self._base + quoted_path(call), encoded=True), headers, data)
+
+    async def _ask(self, request: _Request, exchange: _Exchange) -> tuple[StepResult, Finding]:
+        step = request.step
+        start, seen, found = time.perf_counter(), answers.Seen(), NOTHING
         problem: Exception | None = None
         outcome = Outcome.OK
         ended: float | None = None
         try:
-            answer = await self._answer(step, exchange, seen)
+            answer = await self._answer(request, exchange, seen)
             ended = time.perf_counter()
-            found = await _judged(step, answer)
+            # What is larger takes longer to judge than handing it to a thread.
+            small = len(answer.body) <= JUDGED_AT_ONCE
+            found = step.judge(answer) if small else await asyncio.to_thread(step.judge, answer)
         except (SourceError, WrongPrediction) as error:
             problem, outcome = error, _outcome(step.check, error, judged=ended is not None)
             found = Finding(version=getattr(error, "version", None))
@@ -143,13 +179,13 @@ class ProbeClient:
         excerpt = seen.body[:EXCERPT]
         return StepResult(step.check, step.call, outcome, seconds, seen.status, said, excerpt), found
 
-    async def _answer(self, step: Step, exchange: _Exchange, seen: answers.Seen) -> Answer:
+    async def _answer(self, request: _Request, exchange: _Exchange, seen: answers.Seen) -> Answer:
         """The answer to a step, whose status is one of those accepted. Raises `SourceError`."""
         try:
             async with asyncio.timeout_at(exchange.deadline):
-                answer = await self._exchanged(step, exchange, seen)
+                answer = await self._exchanged(request, exchange, seen)
                 if answer.status == 401 and self._credentials.renewed():
-                    answer = await self._exchanged(step, exchange, seen)
+                    answer = await self._exchanged(request, exchange, seen)
         except SourceError:
             raise
         except Exception as error:
@@ -159,63 +195,49 @@ class ProbeClient:
             received = len(seen.body)
             translated = failure(error, timeout=exchange.timeout, received=received, answered=answered, ca_file=ca_file)
             raise translated from error
-        if answer.status not in step.call.accept:
+        if answer.status not in request.step.call.accept:
             said = self._credentials.mask(decoding.text_of(answer.body))
             raise refusal(answer.status, answer.headers, said, self._clock(), self._credentials.advice)
         return answer
 
-    async def _exchanged(self, step: Step, exchange: _Exchange, seen: answers.Seen) -> Answer:
+    async def _exchanged(self, request: _Request, exchange: _Exchange, seen: answers.Seen) -> Answer:
         before, start = self._connections.opened, time.perf_counter()
         try:
-            return await self._followed(step, exchange, seen)
+            return await self._followed(request, exchange, seen)
         except (aiohttp.ServerDisconnectedError, ConnectionResetError, BrokenPipeError):
             kept = self._connections.opened == before and seen.status is None
             if not kept or time.perf_counter() - start > STALE:
                 raise
         # A connection from an earlier probe, closed by the server before it had heard of this one.
-        return await self._followed(step, exchange, seen)
+        return await self._followed(request, exchange, seen)
 
-    async def _followed(self, step: Step, exchange: _Exchange, seen: answers.Seen) -> Answer:
+    async def _followed(self, request: _Request, exchange: _Exchange, seen: answers.Seen) -> Answer:
         """The answer, after redirects that stay at the same scheme, host and port."""
-        url, method = self._url(step.call), step.call.method
-        for _ in range(REDIRECTS + 1):
-            answer = await self._sent(step, method, url, exchange, seen)
-            target = answers.redirect(answer, url)
+        answer = await self._sent(request, request.step.call.method, exchange, seen)
+        for _ in range(REDIRECTS):
+            target = answers.redirect(answer, request.url)
             if target is None:
                 return answer
-            if answer.status == 303:
-                method = "GET"
-            url = target
-        raise Rejected(f"more than {REDIRECTS} redirects, the last one to {url.path}", Reason.REDIRECT)
+            get = answer.status == 303
+            request = request._replace(url=target, data=None if get else request.data)
+            answer = await self._sent(request, "GET" if get else request.step.call.method, exchange, seen)
+        if answers.redirect(answer, request.url) is not None:
+            raise Rejected(f"more than {REDIRECTS} redirects, the last one to {request.url.path}", Reason.REDIRECT)
+        return answer
 
-    async def _sent(self, step: Step, method: str, url: URL, exchange: _Exchange, seen: answers.Seen) -> Answer:
-        call = step.call
-        headers = exchange.headers.copy()
+    async def _sent(self, request: _Request, method: str, exchange: _Exchange, seen: answers.Seen) -> Answer:
+        step, headers = request.step, request.headers.copy()
+        if exchange.traceparent:
+            headers["traceparent"] = exchange.traceparent
         headers.update(self._credentials.headers())
-        headers.update(call.headers)
-        data = call.body if method == call.method else None
-        if data is not None and not isinstance(data, bytes):
-            data = msgspec.json.encode(data)
-            headers["Content-Type"] = "application/json"
         seen.reset()
-        request = exchange.session.request(method, url, headers=headers, data=data, allow_redirects=False)
-        async with request as response:
+        sending = exchange.session.request(
+            method, request.url, headers=headers, data=request.data, allow_redirects=False
+        )
+        async with sending as response:
             seen.status = response.status
-            whole = response.status in call.accept and step.wants_body
+            whole = response.status in step.call.accept and step.wants_body
             return await answers.read(response, seen, self._settings.max_response_bytes, step, whole)
-
-    def _url(self, call: Call) -> URL:
-        key = (call.path, call.params)
-        url = self._urls.get(key)
-        if url is None:
-            url = self._urls[key] = URL(self._base + quoted_path(call), encoded=True)
-        return url
-
-
-async def _judged(step: Step, answer: Answer) -> Finding:
-    if len(answer.body) <= JUDGED_AT_ONCE:
-        return step.judge(answer)
-    return await asyncio.to_thread(step.judge, answer)
 
 
 def _any(_answer: Answer) -> Finding:
@@ -242,4 +264,4 @@ def _decided(steps: Sequence[Step], done: Sequence[StepResult]) -> Outcome:
 
 
 def _merged(one: Finding, other: Finding) -> Finding:
-    return replace(other, version=one.version) if one.version and not other.version else other
+    return other._replace(version=one.version) if one.version and not other.version else other

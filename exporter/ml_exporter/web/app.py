@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import time
@@ -135,7 +136,7 @@ async def _debug(request: web.Request) -> web.Response:
 @_routes.get("/debug/endpoints/{name}")
 async def _debug_endpoint(request: web.Request) -> web.Response:
     backend, name = request.app[BACKEND], request.match_info["name"]
-    found = backend.debug_endpoint(name)
+    found = await asyncio.to_thread(backend.debug_endpoint, name)
     if found is None:
         known = [endpoint.name for endpoint in backend.endpoints().shown]
         return _json({"error": f"there is no endpoint '{name}'", "known": known}, 404)

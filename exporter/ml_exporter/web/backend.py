@@ -117,7 +117,10 @@ class Backend(Protocol):
     def endpoints(self) -> EndpointViews: ...
 
     def debug_endpoint(self, name: str) -> dict[str, Any] | None:
-        """What the last probe of each model of an endpoint asked and got; None for an unknown endpoint."""
+        """What the last probe of each model of an endpoint asked and got; None for an unknown endpoint.
+
+        Called from another thread.
+        """
         ...
 
     async def probe(self, request: ProbeRequest) -> ProbePage:
