@@ -29,6 +29,8 @@ from bench.table import seconds, show, size, times
 PEER = "ML_EXPORTER_BENCH_BLACKBOX"
 ADDRESSES = 8
 INTERVAL, TIMEOUT = 30.0, 10.0
+RATE, EVERY = 200.0, 2.0
+"""Probes a second of each side beside the peer, and seconds between two probes of an endpoint of ours."""
 EXPECT = [{"name": "y", "shape": [1, 1], "values": [3.0]}]
 KINDS = ("sums", "sums", "sums", "sums", "hangs", "slow")
 """Of six endpoints four answer, one never does, and one takes three seconds."""
@@ -77,11 +79,12 @@ def statistics(figures: Iterator[float]) -> float:
 def _ours(port: int, duration: float, connection: str, checks: list[str]) -> float:
     """CPU seconds per probe of a whole exporter, its own upkeep included."""
     endpoints = [
-        _endpoint(f"e{n}", f"http://127.0.0.1:{port}", "sums", connection, checks, 2.0, 2.0) for n in range(200)
+        _endpoint(f"e{n}", f"http://127.0.0.1:{port}", "sums", connection, checks, EVERY, EVERY)
+        for n in range(int(RATE * EVERY))
     ]
     with _exporter("probes-peer", endpoints, stack={"scrape_interval": "1s"}) as (own, pid):
         # New counters are shown at 0 for a scrape interval.
-        process.wait(own, lambda text: _probes(text).get("ok", 0) >= 400, 60, pause=0.5)
+        process.wait(own, lambda text: _probes(text).get("ok", 0) >= 4 * RATE, 60, pause=0.5)
         before, cpu = _probes(process.scrape(own)), process.cpu(pid)
         time.sleep(duration)
         cpu = process.cpu(pid) - cpu
@@ -92,7 +95,7 @@ def _ours(port: int, duration: float, connection: str, checks: list[str]) -> flo
 
 
 def _peer(port: int, duration: float) -> float:
-    """CPU seconds per probe of blackbox_exporter, asked by one client as fast as it answers."""
+    """CPU seconds per probe of blackbox_exporter, asked by one client at the rate that ours has."""
     program = os.environ.get(PEER) or shutil.which("prometheus-blackbox-exporter")
     if program is None:
         raise RuntimeError(f"no blackbox_exporter: apt-get install prometheus-blackbox-exporter, or set {PEER}")
@@ -119,8 +122,9 @@ def _peer(port: int, duration: float) -> float:
 
 def _asked(pid: int, port: int, path: str, duration: float) -> float:
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
-    cpu, until, count = process.cpu(pid), time.monotonic() + duration, 0
-    while time.monotonic() < until:
+    cpu, began, count = process.cpu(pid), time.monotonic(), 0
+    while (passed := time.monotonic() - began) < duration:
+        time.sleep(max(0.0, count / RATE - passed))
         connection.request("GET", path)
         body = connection.getresponse().read()
         if b"\nprobe_success 1" not in body:

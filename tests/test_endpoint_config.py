@@ -122,10 +122,10 @@ def test_a_canary_comes_from_the_configuration_or_from_a_file_beside_it(tmp_path
 def test_the_paths_of_the_configuration_go_before_those_of_the_protocol() -> None:
     keys = {"live_path": "/a", "ready_path": "/b", "predict_path": "/c?x=1", "canary": {"request": REQUEST}}
     steps = asked(from_data(endpoint(**keys)).endpoints[0]).steps
-    assert [(step.check, step.call.path) for step in steps] == [
-        (Check.LIVE, "/a"),
-        (Check.READY, "/b"),
-        (Check.PREDICT, "/c?x=1"),
+    assert [(step.check, step.call.path, step.call.params) for step in steps] == [
+        (Check.LIVE, "/a", ()),
+        (Check.READY, "/b", ()),
+        (Check.PREDICT, "/c", (("x", "1"),)),
     ]
 
 

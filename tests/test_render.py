@@ -137,7 +137,7 @@ def test_the_plain_mixin_has_the_same_alerts_and_takes_overrides() -> None:
     shipped = {rule["alert"] for group in mixin["alerts"]["groups"] for rule in group["rules"]}
     ours = {
         rule["alert"]
-        for name in ("exporter", "models", "pipelines", "schedulers", "sources")
+        for name in ("endpoints", "exporter", "models", "pipelines", "schedulers", "sources")
         for rule in loaded(configured(), f"prometheus/rules/{name}.yml")["groups"][0]["rules"]
     }
     # A plain mixin was not rendered from a file: there is nothing that it could be out of step with.

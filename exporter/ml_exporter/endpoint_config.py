@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import fnmatch
+import urllib.parse
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -81,11 +82,11 @@ def steps_of(common: ProbeConfig, options: Any, model: str | None, canary: Canar
     paths = {Check.LIVE: common.live_path, Check.READY: common.ready_path, Check.PREDICT: common.predict_path}
     for check, path in paths.items():
         if path and check in steps:
-            steps[check] = dataclasses.replace(steps[check], call=dataclasses.replace(steps[check].call, path=path))
+            steps[check] = dataclasses.replace(steps[check], call=_at(steps[check].call, path))
         elif path and check is Check.PREDICT:
             raise ConfigError("predict_path: nothing is predicted there; give a canary")
         elif path:
-            steps[check] = Step(check, Call("GET", path))
+            steps[check] = Step(check, _at(Call("GET", "/"), path))
     wanted = tuple(steps[check] for check in Check if check in steps and check in common.checks)
     if not wanted:
         raise ConfigError(
@@ -93,6 +94,12 @@ def steps_of(common: ProbeConfig, options: Any, model: str | None, canary: Canar
             + (f"there are {', '.join(steps)}" if steps else "give a canary, or live_path or ready_path")
         )
     return wanted
+
+
+def _at(call: Call, path: str) -> Call:
+    """A call at another path, which may have a query."""
+    bare, _, query = path.partition("?")
+    return dataclasses.replace(call, path=bare, params=tuple(urllib.parse.parse_qsl(query, keep_blank_values=True)))
 
 
 def _endpoint(data: Any, path: str, defaults: Defaults, folder: Path) -> ConfiguredEndpoint:

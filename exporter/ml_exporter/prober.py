@@ -163,12 +163,13 @@ class Prober:
         due = loop.time() + delay
         while True:
             await asyncio.sleep(due - loop.time())
-            leave = await self._places.take()
+            places = self._places
+            place = await places.take()
             try:
                 self._lateness.observe(max(0.0, loop.time() - due))
                 await self.probe_once(endpoint, probed)
             finally:
-                leave()
+                places.give_back(place)
             due = max(due + interval, loop.time()) + random.uniform(-JITTER, JITTER) * interval
 
     async def probe_once(self, endpoint: Endpoint, probed: Probed) -> None:
