@@ -15,10 +15,11 @@ import yaml
 from ml_exporter import discovery, reference, schema
 from ml_exporter.__main__ import _parser
 from ml_exporter.config import from_data
+from ml_exporter.endpoint_settings import EndpointConfig
 from ml_exporter.errors import Reason
 from ml_exporter.model import Outcome
 from ml_exporter.reading import SchedulerOptions
-from ml_exporter.settings import Config, EndpointConfig, SourceConfig
+from ml_exporter.settings import Config, SourceConfig
 
 ROOT = Path(__file__).parents[1]
 
@@ -167,13 +168,16 @@ def test_every_command_of_the_readme_exists(capsys: pytest.CaptureFixture[str]) 
 
 
 @pytest.mark.parametrize("protocol", discovery.protocols())
-def test_the_page_of_a_protocol_has_its_options_and_an_endpoint_that_is_valid(protocol: str) -> None:
+def test_the_page_of_a_protocol_has_its_options_and_an_endpoint_that_is_valid(protocol: str, tmp_path: Path) -> None:
     page = f"docs/protocols/{protocol}.md"
     options = discovery.protocol_options(protocol)
     assert {field.name for field in dataclasses.fields(options)} - options_on(page).keys() == set()
     blocks = re.findall(r"```yaml\n(.*?)```", (ROOT / page).read_text(), re.DOTALL)
     shown = next(text for text in blocks if text.startswith("endpoints:"))
-    assert {endpoint.common.protocol for endpoint in from_data(yaml.safe_load(shown)).endpoints} == {protocol}
+    for name in re.findall(r"file: (\S+)", shown):
+        (tmp_path / name).write_bytes(b"a canary")
+    config = from_data(yaml.safe_load(shown), {}, tmp_path)
+    assert {endpoint.common.protocol for endpoint in config.endpoints} == {protocol}
 
 
 def test_every_protocol_is_on_the_page_of_probes_and_in_the_configuration() -> None:

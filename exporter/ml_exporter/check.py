@@ -13,11 +13,12 @@ from typing import TypeAlias
 
 from ml_exporter import discovery, endpoint_check
 from ml_exporter.app import settings_of
+from ml_exporter.endpoint_settings import ProbeConfig
 from ml_exporter.errors import SourceError
 from ml_exporter.http import Client
 from ml_exporter.model import Receipt
 from ml_exporter.ports import Call
-from ml_exporter.settings import Config, ConfiguredSource, ProbeConfig, SourceConfig
+from ml_exporter.settings import Config, ConfiguredSource, SourceConfig
 
 Pipelines: TypeAlias = dict[str, tuple[str, ...]]
 """Name → tags."""

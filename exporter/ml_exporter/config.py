@@ -18,13 +18,12 @@ from typing import Any
 import yaml
 
 from ml_exporter import discovery, endpoint_config, schema
+from ml_exporter.alerting_settings import RECEIVERS, Alerting
 from ml_exporter.errors import ConfigError
 from ml_exporter.ports import Auth
 from ml_exporter.settings import (
     DEFAULT_SERVICE,
-    RECEIVERS,
     STAGES,
-    Alerting,
     Config,
     ConfiguredSource,
     Defaults,

@@ -9,13 +9,14 @@ from dataclasses import dataclass
 
 from ml_exporter import discovery
 from ml_exporter.endpoint_config import asked
+from ml_exporter.endpoint_settings import Asked, ConfiguredEndpoint
 from ml_exporter.errors import MlExporterError, SourceError
 from ml_exporter.http.probing import ProbeClient
 from ml_exporter.http.resolver import Resolver
 from ml_exporter.model import Check, Outcome
 from ml_exporter.ports import Result
 from ml_exporter.probed import settings_of, wanted
-from ml_exporter.settings import Asked, Config, ConfiguredEndpoint
+from ml_exporter.settings import Config
 
 AT_ONCE = 50
 """Probes under way."""

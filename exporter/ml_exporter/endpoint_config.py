@@ -12,19 +12,19 @@ from typing import Any
 import msgspec
 
 from ml_exporter import discovery, schema, targets
-from ml_exporter.errors import ConfigError
-from ml_exporter.model import Check
-from ml_exporter.ports import Call, Canary, Step, Target
-from ml_exporter.settings import (
+from ml_exporter.endpoint_settings import (
     Asked,
     CanaryConfig,
     ConfiguredEndpoint,
     ConfiguredModule,
-    Defaults,
     EndpointConfig,
     ProbeConfig,
     Probes,
 )
+from ml_exporter.errors import ConfigError
+from ml_exporter.model import Check
+from ml_exporter.ports import Call, Canary, Step, Target
+from ml_exporter.settings import Defaults
 
 LARGEST_CANARY = 10_000_000
 _FILES = ("password_file", "token_file", "ca_file")

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from ml_exporter import discovery, probe_debug, probe_page, schema, targets
 from ml_exporter.decoding import printable
 from ml_exporter.endpoint_config import steps_of
+from ml_exporter.endpoint_settings import Asked, ConfiguredModule, ProbeConfig
 from ml_exporter.errors import ConfigError, MlExporterError
 from ml_exporter.http import HttpSettings
 from ml_exporter.http.probing import ProbeClient
@@ -17,7 +18,7 @@ from ml_exporter.http.resolver import Permitted, Resolver
 from ml_exporter.lines import document
 from ml_exporter.model import Outcome
 from ml_exporter.ports import Result
-from ml_exporter.settings import Asked, Config, ConfiguredModule, ProbeConfig
+from ml_exporter.settings import Config
 from ml_exporter.targets import AllowList, Destination, Verdict
 from ml_exporter.web.backend import ProbePage, ProbeRequest
 

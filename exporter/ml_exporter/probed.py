@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from ml_exporter.endpoint_settings import Asked, ConfiguredEndpoint, EndpointConfig
 from ml_exporter.endpoint_states import Served
 from ml_exporter.http import HttpSettings
 from ml_exporter.http.probing import ProbeClient
@@ -14,7 +15,6 @@ from ml_exporter.lines import Lines
 from ml_exporter.model import Outcome, Sample
 from ml_exporter.ports import Result
 from ml_exporter.reading import chosen
-from ml_exporter.settings import Asked, ConfiguredEndpoint, EndpointConfig
 
 LONGEST_NAME = 200
 

@@ -18,6 +18,7 @@ from typing import TypeAlias
 from ml_exporter import discovery
 from ml_exporter.catalog import BY_NAME
 from ml_exporter.endpoint_config import asked
+from ml_exporter.endpoint_settings import Asked, ConfiguredEndpoint
 from ml_exporter.endpoint_states import Histogram, Served
 from ml_exporter.errors import MlExporterError, SourceError
 from ml_exporter.exposition import Exposition
@@ -29,7 +30,7 @@ from ml_exporter.model import HistogramSample, Outcome, Sample
 from ml_exporter.places import Places
 from ml_exporter.ports import Result
 from ml_exporter.probed import Endpoint, Probed, of_endpoint, of_registered, settings_of, span_of, wanted
-from ml_exporter.settings import Asked, Config, ConfiguredEndpoint
+from ml_exporter.settings import Config
 
 log = logging.getLogger(__name__)
 

@@ -11,10 +11,11 @@ import _gojsonnet
 import yaml
 
 from ml_exporter import reference
+from ml_exporter.alerting_settings import Thresholds
 from ml_exporter.errors import ConfigError, RenderError
 from ml_exporter.publish import MARK, publish
 from ml_exporter.schema import Duration
-from ml_exporter.settings import Config, Thresholds
+from ml_exporter.settings import Config
 
 Format = Literal["files", "kubernetes"]
 

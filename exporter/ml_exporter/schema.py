@@ -44,6 +44,11 @@ class Matches:
     form: str
 
 
+NAME = Matches(r"[a-zA-Z0-9][a-zA-Z0-9_.-]{0,62}", "a name of letters, digits, '_', '.' and '-', at most 63 long")
+URL = Matches(r"https?://[^\s/?#@]+(/[^\s?#]*)?", "http(s)://host[:port][/path] without user, query or fragment")
+HOST_AND_PORT = Matches(r"(\[[0-9a-fA-F:]+\]|[^\s:]*):\d{1,5}", "host:port")
+
+
 def seconds(text: str) -> float | None:
     """`1h30m` → 5400.0; None if the text is not a duration."""
     rest = text.strip()

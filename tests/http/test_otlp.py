@@ -17,10 +17,10 @@ from tests.support.http_backend import run
 from tests.support.otlp_backend import BAD, MANY, SPAN, TAKEN, after, exporting, spans_of, until
 from tests.support.otlp_schema import parsed
 
+from ml_exporter.endpoint_settings import Tracing
 from ml_exporter.errors import ConfigError
 from ml_exporter.http import otlp
 from ml_exporter.http.otlp import Span, SpanExporter
-from ml_exporter.settings import Tracing
 
 
 @pytest.fixture(autouse=True)

@@ -13,8 +13,8 @@ from tests.support.fault_server import Behaviour, FaultServer, answer_json
 from tests.support.http_backend import NOW, run
 from tests.support.otlp_schema import parsed
 
+from ml_exporter.endpoint_settings import Tracing
 from ml_exporter.http.otlp import Span, SpanExporter
-from ml_exporter.settings import Tracing
 
 TAKEN = answer_json({"partialSuccess": {}})
 SPAN = Span("ab" * 16, "cd" * 8, "probe fraud", NOW, NOW + 0.25, {"ml.model": "fraud"}, None)

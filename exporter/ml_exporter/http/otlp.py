@@ -23,13 +23,13 @@ from multidict import CIMultiDict
 from yarl import URL
 
 from ml_exporter import __version__, decoding
+from ml_exporter.endpoint_settings import Tracing
 from ml_exporter.errors import Malformed, Reason, SourceError
 from ml_exporter.http.client import check_headers
 from ml_exporter.http.connector import connector, ssl_context
 from ml_exporter.http.credentials import Credentials
 from ml_exporter.http.failures import failure, refusal
 from ml_exporter.http.spans import Span, encoded, request, sampled
-from ml_exporter.settings import Tracing
 
 __all__ = ["Span", "SpanExporter"]
 

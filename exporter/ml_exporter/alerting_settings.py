@@ -1,0 +1,118 @@
+"""The settings of alerts: where they fire and who hears of them, as dataclasses with their defaults and limits."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Annotated
+
+from ml_exporter.schema import HOST_AND_PORT, Between, Duration, Matches
+
+_SECRET_FILE = Matches(r"(?!https?:).+", "the path of a file that holds the secret, as Alertmanager finds it")
+
+
+@dataclass(frozen=True, slots=True)
+class Webhook:
+    url: Annotated[str | None, Matches(r"https?://\S+", "an address, http(s)://…")] = None
+    url_file: Annotated[str | None, _SECRET_FILE] = None
+
+
+@dataclass(frozen=True, slots=True)
+class Slack:
+    channel: str
+    api_url_file: Annotated[str, _SECRET_FILE]
+
+
+@dataclass(frozen=True, slots=True)
+class PagerDuty:
+    routing_key_file: Annotated[str, _SECRET_FILE]
+
+
+@dataclass(frozen=True, slots=True)
+class Email:
+    to: str
+    from_: str
+    smarthost: Annotated[str, HOST_AND_PORT]
+    username: str | None = None
+    password_file: Annotated[str | None, _SECRET_FILE] = None
+
+
+@dataclass(frozen=True, slots=True)
+class MSTeams:
+    webhook_url_file: Annotated[str, _SECRET_FILE]
+
+
+RECEIVERS = ("webhook", "slack", "pagerduty", "email", "msteams")
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """Who is told of one severity, and how often; unset times take the severity's defaults."""
+
+    webhook: Webhook | None = None
+    slack: Slack | None = None
+    pagerduty: PagerDuty | None = None
+    email: Email | None = None
+    msteams: MSTeams | None = None
+    group_wait: Annotated[float | None, Duration("0s", "1h")] = None
+    group_interval: Annotated[float | None, Duration("1s", "24h")] = None
+    repeat_interval: Annotated[float | None, Duration("1m", "5d")] = None
+
+
+@dataclass(frozen=True, slots=True)
+class Thresholds:
+    """Where the shipped alerts fire. Sources: Prometheus' advice on batch jobs (two cycles), docs/alerts.md."""
+
+    failing_runs: Annotated[int, Between(1, 50)] = 3
+    late_after: Annotated[float, Duration("1m", "30d")] = 900.0
+    late_factor: Annotated[float, Between(1, 100)] = 2.0
+    overdue_cycles: Annotated[float, Between(1, 100)] = 2.0
+    never_succeeded_after: Annotated[float, Duration("1m", "30d")] = 86400.0
+    stuck_factor: Annotated[float, Between(1.1, 1000)] = 3.0
+    stuck_at_least: Annotated[float, Duration("1s", "7d")] = 1800.0
+    stuck_without_typical: Annotated[float, Duration("1m", "30d")] = 86400.0
+    slow_ratio: Annotated[float, Between(1.01, 1000)] = 1.5
+    fast_ratio: Annotated[float, Between(0.001, 0.99)] = 0.2
+    duration_at_least: Annotated[float, Duration("0s", "7d")] = 60.0
+    queued_too_long: Annotated[float, Duration("1s", "7d")] = 1800.0
+    metric_worse: Annotated[float, Between(0.001, 10)] = 0.05
+    metric_worse_not_live: Annotated[float, Between(0.001, 10)] = 0.10
+    metric_worse_page: Annotated[float, Between(0.001, 10)] = 0.10
+    scheduler_heartbeat_after: Annotated[float, Duration("5m", "7d")] = 600.0
+    capacity_exhausted_for: Annotated[float, Duration("1m", "30d")] = 3600.0
+    load_errors_for: Annotated[float, Duration("1m", "30d")] = 600.0
+    source_down_for: Annotated[float, Duration("0s", "1d")] = 300.0
+    source_stale_intervals: Annotated[float, Between(2, 1000)] = 10.0
+    backfill_after: Annotated[float, Duration("1m", "30d")] = 86400.0
+    endpoint_down_for: Annotated[float, Duration("0s", "1d")] = 120.0
+    model_not_ready_for: Annotated[float, Duration("0s", "1d")] = 300.0
+    wrong_predictions: Annotated[int, Between(1, 1000)] = 3
+    endpoint_flaps: Annotated[int, Between(1, 1000)] = 3
+    slow_probes: Annotated[int, Between(1, 1000)] = 3
+    requests_at_least: Annotated[float, Between(1, 1e6)] = 5.0
+    """Fewer bad or slow requests than that within five minutes alarm nobody."""
+    endpoint_error_ratio: Annotated[float, Between(0.0001, 1)] = 0.05
+    endpoint_slow_ratio: Annotated[float, Between(0.0001, 1)] = 0.05
+    endpoint_degraded_for: Annotated[float, Duration("0s", "1d")] = 300.0
+    queue_wait: Annotated[float, Duration("1ms", "1d")] = 5.0
+    cache_full: Annotated[float, Between(0.01, 1)] = 0.95
+    endpoint_saturated_for: Annotated[float, Duration("1m", "1d")] = 900.0
+    certificate_days: Annotated[float, Between(0.1, 366)] = 14.0
+    views_disagree_for: Annotated[float, Duration("1m", "1d")] = 900.0
+    wrong_version_for: Annotated[float, Duration("1m", "30d")] = 1800.0
+    probes_stale_intervals: Annotated[float, Between(2, 1000)] = 10.0
+    index_down_for: Annotated[float, Duration("1m", "1d")] = 600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Alerting:
+    alertmanager: Annotated[str, Matches(r"0\.\d+", "a version such as '0.33'")] = "0.33"
+    """The Alertmanager version that the routing is written for."""
+    runbook_url: str = "https://github.com/ml-exporter/ml-exporter/blob/main/alerts/runbooks"
+    dashboard_url: str = "http://localhost:3000"
+    live_aliases: tuple[str, ...] = ("champion",)
+    """A version behind one of these serves users: only for it does bad quality page."""
+    thresholds: Thresholds = field(default_factory=Thresholds)
+    page: Route = field(default_factory=Route)
+    ticket: Route = field(default_factory=Route)
+    info: Route = field(default_factory=Route)
+    watchdog: Route = field(default_factory=Route)
