@@ -174,10 +174,10 @@ def test_the_page_of_a_protocol_has_its_options_and_an_endpoint_that_is_valid(pr
     assert {field.name for field in dataclasses.fields(options)} - options_on(page).keys() == set()
     blocks = re.findall(r"```yaml\n(.*?)```", (ROOT / page).read_text(), re.DOTALL)
     shown = next(text for text in blocks if text.startswith("endpoints:"))
-    for name in re.findall(r"file: (\S+)", shown):
+    for name in re.findall(r"\bfile: (\S+)", shown):
         (tmp_path / name).write_bytes(b"a canary")
     config = from_data(yaml.safe_load(shown), {}, tmp_path)
-    assert {endpoint.common.protocol for endpoint in config.endpoints} == {protocol}
+    assert protocol in {endpoint.common.protocol for endpoint in config.endpoints}
 
 
 def test_every_protocol_is_on_the_page_of_probes_and_in_the_configuration() -> None:

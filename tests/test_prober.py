@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 from tests.support import fault_server as faults
 from tests.support.fault_server import Behaviour, FaultServer, answer
+from tests.support.otlp_backend import TAKEN
+from tests.support.otlp_schema import parsed
 
 from ml_exporter import config, prober
 from ml_exporter.exposition import Exposition
@@ -245,3 +247,22 @@ def test_probes_are_spread_and_their_lateness_is_measured() -> None:
     page = asyncio.run(run())
     count = next(line for line in page.splitlines() if line.startswith("ml_prober_lateness_seconds_count"))
     assert int(count.split()[1]) >= 30
+
+
+def test_each_probe_is_a_span_at_the_collector_with_the_trace_that_the_endpoint_was_told() -> None:
+    async def run() -> tuple[list[Any], set[str]]:
+        async with FaultServer(WELL) as good, FaultServer(TAKEN) as collector:
+            data = [live("good", good.url), live("dead", "http://127.0.0.1:9")]
+            async with Running(endpoints=data, tracing={"otlp_url": collector.url}) as running:
+                await running.until(lambda: len({name for name, _, _ in running.told}) == 2)
+            # What waited was exported at the end.
+            spans = [span for asked in collector.asked for span in parsed(asked.body).scope_spans[0].spans]
+            return spans, {asked.headers["traceparent"].split("-")[1] for asked in good.asked}
+
+    spans, told = asyncio.run(run())
+    good = [span for span in spans if span.name == "probe good"]
+    assert {span.trace_id.hex() for span in good} == told
+    assert {span.status.code for span in good} == {0}
+    dead = next(span for span in spans if span.name == "probe dead")
+    assert dead.status.code == 2
+    assert {a.key: a.value.string_value for a in dead.attributes}["ml.outcome"] == "unreachable"

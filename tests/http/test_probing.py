@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import re
 import resource
 import ssl
 import time
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 import pytest
@@ -17,12 +18,13 @@ from tests.support import fault_server as faults
 from tests.support.fault_server import Behaviour, FaultServer, answer, answer_json
 
 from ml_exporter import discovery
+from ml_exporter.errors import MlExporterError
 from ml_exporter.expectations import Expected
 from ml_exporter.http import HttpSettings
 from ml_exporter.http.probing import ProbeClient
 from ml_exporter.http.resolver import Resolver
 from ml_exporter.model import Check, Outcome
-from ml_exporter.ports import Canary, Result, Step, Target
+from ml_exporter.ports import Answer, Call, Canary, Finding, Result, Step, Target
 
 REQUEST = b'{"inputs":[{"name":"x","shape":[1,2],"datatype":"FP32","data":[1,2]}]}'
 GOOD = {
@@ -258,3 +260,57 @@ def test_the_certificate_tells_until_when_it_is_valid(tmp_path: Any) -> None:
     result, not_after = asyncio.run(run(None))
     assert (result.outcome, not_after) == (Outcome.UNREACHABLE, None)
     assert "TLS failed" in (result.problem or "")
+
+
+@contextmanager
+def no_more_files() -> Iterator[None]:
+    """This process may open nothing."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    first_free = os.dup(0)
+    os.close(first_free)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (first_free, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_a_process_out_of_file_descriptors_blames_no_endpoint() -> None:
+    async def run() -> None:
+        async with FaultServer(WELL) as server, client_of(server) as client:
+            with no_more_files(), pytest.raises(MlExporterError, match="Too many open files: raise the limit"):
+                await client.probe(STEPS, 5.0)
+            assert (await client.probe(STEPS[:1], 5.0)).outcome is Outcome.OK
+
+    asyncio.run(run())
+
+
+def test_only_sampled_traces_say_that_they_are_recorded() -> None:
+    async def flags(ratio: float) -> str:
+        async with FaultServer(answer_json(GOOD)) as server:
+            client = ProbeClient(HttpSettings(url=server.url), Resolver(), sample_ratio=ratio)
+            for _ in range(40):
+                await client.probe(PREDICT, 5.0)
+            await client.close()
+            return "".join(sorted({asked.headers["traceparent"][-2:] for asked in server.asked}))
+
+    assert [asyncio.run(flags(ratio)) for ratio in (0.0, 0.5, 1.0)] == ["00", "0001", "01"]
+
+
+def test_a_stream_ends_at_its_last_line_even_if_the_server_goes_on() -> None:
+    async def stream(writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\ndata: a\n\ndata: b\n\ndata: [DO")
+        await writer.drain()
+        writer.write(b"NE]\n\n")
+        await writer.drain()
+        await asyncio.Event().wait()
+
+    heard: list[bytes] = []
+
+    def judge(answered: Answer) -> Finding:
+        heard.extend(line for _, line in answered.lines)
+        return Finding()
+
+    step = Step(Check.PREDICT, Call("GET", "/"), judge, stream=True, last_line=b"data: [DONE]")
+    result, _ = probed(stream, steps=[step], timeout=3.0)
+    assert (result.outcome, heard) == (Outcome.OK, [b"data: a", b"data: b", b"data: [DONE]"])

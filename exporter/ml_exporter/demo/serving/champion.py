@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import tempfile
 import time
 
@@ -51,5 +52,6 @@ def _loaded(model: str, version: str) -> Application:
     """MLflow's own application of one version."""
     with tempfile.TemporaryDirectory() as folder:  # else what was downloaded stays until we end
         loaded = mlflow.pyfunc.load_model(f"models:/{model}/{version}", dst_path=folder)
+    gc.collect()  # each download leaves idle threads in a cycle of garbage, which would pile up for hours
     application: Application = scoring_server.init(loaded)
     return application
