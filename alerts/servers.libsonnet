@@ -40,12 +40,21 @@ local edgeOf(endpoint, edges, seconds) =
   local served = [endpoint for endpoint in endpoints if endpoint.server != null],
   local strangers = [endpoint for endpoint in served if !std.objectHas(servers, endpoint.server)],
   local limited = [e for e in endpoints if e.latency_from == 'native' && e.latency_limit != null],
+  local nameless = [
+    endpoint
+    for endpoint in served
+    if endpoint.model == null && std.get(servers[endpoint.server].scrape, 'needs_model', false)
+  ],
   local speechless = [endpoint for endpoint in limited if endpoint.server == null],
 
   assert strangers == [] : "endpoints[%d].server: found '%s'; allowed are %s" % [
     strangers[0].index,
     strangers[0].server,
     std.join(', ', std.objectFields(servers)),
+  ],
+  assert nameless == [] : 'endpoints[%d].model: missing; %s does not say of which model its errors are' % [
+    nameless[0].index,
+    nameless[0].server,
   ],
   assert speechless == [] :
          'endpoints[%d].latency_from: native needs a server, whose histogram is to be read; else it is probe'

@@ -13,7 +13,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("errors",),
     ("model",),
     ("catalog",),
-    ("decoding", "patterns", "ports", "schema", "states", "targets"),
+    ("decoding", "patterns", "ports", "schema", "states", "targets", "yaml_file"),
     ("endpoint_states", "expectations", "model_states", "reading"),
     ("alerting_settings", "canaries", "endpoint_settings", "ledger", "lines", "plain_json", "probe_page", "samples"),
     ("settings", "timetable"),

@@ -76,6 +76,10 @@ def refusal(data: dict[str, Any], folder: Path = Path()) -> str:
             "endpoints[0].canary.request.inputs: empty",
         ),
         ({"discover": True, "protocol": "http"}, "endpoints[0].discover: http has no index of models; open_inference"),
+        (
+            {"discover": True, "model": None, "checks": ["predict"], "canaries": {"a*": {"request": REQUEST}}},
+            "endpoints[0].checks: nothing is left to ask",
+        ),
         ({"registered_model": "fraud"}, "endpoints[0].registered_model: found 'fraud'; allowed is source/name"),
         ({"cost_per_hour": -1}, "endpoints[0].cost_per_hour: found -1"),
     ],

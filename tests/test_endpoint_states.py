@@ -21,7 +21,7 @@ def result(outcome: Outcome = Outcome.OK, seconds: float = 0.02, **found: Any) -
 
 
 def served(version: str = "", *results: tuple[Result, float]) -> Served:
-    made = Served("fraud", version, (Check.LIVE, Check.PREDICT), (0.01, 0.1), GAP)
+    made = Served("fraud", version, (Check.LIVE, Check.PREDICT), (0.01, 0.1), GAP, 0.0)
     for each, at in results:
         made.record(each, at)
     return made
@@ -40,8 +40,16 @@ def values(model: Served, family: str, now: float = 1000.0) -> dict[tuple[str, .
     return {s.labels: s.value for s in model.samples(now) if isinstance(s, Sample) and s.family == family}
 
 
-def test_before_the_first_probe_nothing_is_known_and_nothing_is_shown() -> None:
-    assert list(served().samples(0.0)) == []
+def test_before_the_first_probe_nothing_is_known_but_since_when() -> None:
+    assert list(served().samples(5.0)) == [Sample("ml_endpoint_last_probe_timestamp_seconds", ("fraud",), 0.0)]
+
+
+def test_a_probe_that_could_not_be_made_takes_the_state_away_and_keeps_the_counters() -> None:
+    model = served("", (result(version="3"), 100.0))
+    model.lose()
+    assert values(model, "ml_endpoint_up") == {}
+    assert counted(model, 1000.0) == {("3", "ok"): 1}
+    assert values(model, "ml_endpoint_last_probe_timestamp_seconds") == {("fraud",): 100.0}
 
 
 def test_new_counters_are_shown_at_0_until_a_scrape_has_seen_them() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 import time
 from collections.abc import Callable
 from typing import Any
@@ -218,6 +219,72 @@ def test_a_model_that_left_the_index_is_asked_for_a_while_longer() -> None:
                 return seen
 
     assert asyncio.run(run()) == [{"fraud", "churn"}, {"churn"}]
+
+
+def test_an_index_that_names_others_each_time_makes_no_more_work_than_allowed() -> None:
+    async def run() -> tuple[set[str], set[str], int]:
+        readings = [indexed(*(f"m{reading}-{n}" for n in range(5))) for reading in range(7)]
+        async with FaultServer(*readings) as server:
+            data = [discovering(server.url, max_models=5, checks=["ready"], interval="1h")]
+            async with Running(endpoints=data, probes={"discovery_interval": "1h"}) as running:
+                endpoint = running.prober.endpoints["all"]
+                await running.until(lambda: endpoint.index_up)
+                for task in [probed.task for probed in endpoint.models.values() if probed.task]:
+                    task.cancel()
+                for _ in readings[1:]:
+                    await running.prober.read_index(endpoint)
+                    for probed in endpoint.models.values():
+                        assert probed.task is not None
+                        probed.task.cancel()
+                await running.prober.publish()
+                tasks = [task for task in asyncio.all_tasks() if task.get_name() == "probe all" and not task.done()]
+                return set(endpoint.models), set(endpoint.lines) - {""}, len(tasks)
+
+    models, lines, tasks = asyncio.run(run())
+    assert models == {f"m6-{n}" for n in range(5)}
+    assert len(lines) <= 5
+    assert tasks <= 5
+
+
+def test_a_page_that_is_being_rendered_does_not_come_back_after_its_endpoint_is_gone() -> None:
+    async def run() -> str:
+        async with FaultServer(WELL) as good, Running(endpoints=[live("good", good.url)]) as running:
+            await running.until(lambda: running.told)
+            started, let_go = threading.Event(), threading.Event()
+            render = Exposition.update
+
+            def slow(*arguments: Any) -> Any:
+                started.set()
+                let_go.wait(10)
+                return render(running.exposition, *arguments)
+
+            running.exposition.update = slow  # type: ignore[method-assign]  # held up in its thread
+            publishing = asyncio.ensure_future(running.prober.publish())
+            await asyncio.to_thread(started.wait, 10)
+            applying = asyncio.ensure_future(running.apply())
+            await asyncio.sleep(0.05)
+            let_go.set()
+            await asyncio.gather(publishing, applying)
+            return running.page()
+
+    assert "ml_endpoint_info" not in asyncio.run(run())
+
+
+def test_a_bug_in_reading_an_index_does_not_end_it(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def run() -> bool | None:
+        async with FaultServer(indexed("fraud")) as server:
+            monkeypatch.setattr(prober, "wanted", lambda *_: 1 / 0)
+            async with Running(endpoints=[discovering(server.url)]) as running:
+                endpoint = running.prober.endpoints["all"]
+                await running.until(lambda: endpoint.index_up is not None)
+                assert endpoint.index_task is not None
+                assert not endpoint.index_task.done()
+                return endpoint.index_up
+
+    assert asyncio.run(run()) is False
+    assert "ZeroDivisionError" in caplog.text
 
 
 def test_no_more_models_are_probed_than_allowed_and_names_that_cannot_be_true_are_left_out() -> None:

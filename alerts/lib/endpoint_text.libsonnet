@@ -4,10 +4,12 @@ local m = import 'metrics.libsonnet';
 local endpoint = '{{ $labels.ml_endpoint }}';
 
 // Names of what a query finds, after `words`; nothing where it finds nothing.
-local named(words, query, labels, each) =
-  '{{ with printf %s %s | query }}%s{{ range $i, $found := . }}{{ if $i }}, {{ end }}%s{{ end }}.{{ end }}' % [
+local named(words, query, labels, each, by=null) =
+  '{{ with printf %s %s | query%s }}%s{{ range $i, $found := . }}{{ if $i }}, {{ end }}%s{{ end }}.{{ end }}' % [
     std.escapeStringJson(query),
     std.join(' ', ['$labels.' + label for label in labels]),
+    // A query gives its answers in any order, and an annotation that changes is sent again.
+    if by == null then '' else ' | sortByLabel "%s"' % by,
     words,
     each,
   ];
@@ -27,13 +29,15 @@ local probes(label, matcher) = 'topk(3, max by (%s) (increase(%s{ml_endpoint=%%q
     ' Seen in the last hour: ',
     probes('outcome', 'outcome=~"%s"' % outcomes),
     ['ml_endpoint', 'model'],
-    '{{ $found.Labels.outcome }}'
+    '{{ $found.Labels.outcome }}',
+    'outcome'
   ),
   versions(outcome):: named(
     ' Answered by version ',
     probes('version', 'version!="", outcome="%s"' % outcome),
     ['ml_endpoint', 'model'],
-    '{{ $found.Labels.version }}'
+    '{{ $found.Labels.version }}',
+    'version'
   ),
   limit:: named(
     ' The limit is ',
@@ -46,5 +50,6 @@ local probes(label, matcher) = 'topk(3, max by (%s) (increase(%s{ml_endpoint=%%q
     'max by (alias, version) (%s{source=%%q, model=%%q})' % m.ml_model_alias_info,
     ['source', 'model'],
     '{{ $found.Labels.alias }} is version {{ $found.Labels.version }}',
+    'alias',
   ),
 }

@@ -32,7 +32,8 @@ local facts = {
   labels: { model: true, version: true, 'unnamed?': true },
   // `path`: where its metrics are by default. `keep`: all that is worth keeping, null for everything. `drop`: label → what
   // is not. `one_model`: the model's label is the name that clients ask for, so an endpoint with a model reads only that.
-  scrape: { path: true, keep: true, drop: true, one_model: true },
+  // `needs_model`: it does not say of which model its errors are, so the endpoint has to.
+  scrape: { path: true, keep: true, drop: true, one_model: true, 'needs_model?': true },
 };
 
 local optional(key) = std.endsWith(key, '?');

@@ -18,5 +18,5 @@ local asked = { metric: 'ts_inference_requests_total' };
   time_to_first_token: null,
   inter_token: null,
   cache_usage: null,
-  scrape: { path: '/metrics', keep: null, drop: {}, one_model: true },
+  scrape: { path: '/metrics', keep: null, drop: {}, one_model: true, needs_model: true },
 }

@@ -274,7 +274,8 @@ FAMILIES: tuple[Family, ...] = (
     _gauge(
         "ml_endpoint_up",
         (*_SERVED, "check"),
-        "1 if the last probe's check (live, ready, predict) went well, 0 if it did not or could not be made.",
+        "1 if the last probe's check (live, ready, predict) went well, 0 if it did not or nothing came so far; absent while "
+        "nobody knows.",
     ),
     _counter(
         "ml_endpoint_probes_total",
@@ -308,7 +309,8 @@ FAMILIES: tuple[Family, ...] = (
     _gauge(
         "ml_endpoint_last_probe_timestamp_seconds",
         (*_ENDPOINT, "model"),
-        "When the last probe ended, however it ended; the other series of the model are as old as this.",
+        "When the last probe ended, however it ended; before the first one, when probing began. The other series of the "
+        "model are as old as this.",
     ),
     _gauge("ml_endpoint_interval_seconds", _ENDPOINT, "Configured time between probes."),
     _gauge(

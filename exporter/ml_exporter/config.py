@@ -15,9 +15,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from ml_exporter import discovery, endpoint_config, schema
+from ml_exporter import discovery, endpoint_config, schema, yaml_file
 from ml_exporter.alerting_settings import RECEIVERS, Alerting
 from ml_exporter.errors import ConfigError
 from ml_exporter.ports import Auth
@@ -35,16 +33,7 @@ from ml_exporter.settings import (
 
 def load(path: Path, environment: Mapping[str, str] = os.environ) -> Config:
     """Read and check a configuration file. Raises `ConfigError` that names the file."""
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from error
-    try:
-        data = yaml.load(text, _Loader)  # noqa: S506 — a safe loader that also refuses a key given twice
-    except yaml.MarkedYAMLError as error:
-        raise ConfigError(f"{path}: not YAML: {_explain(error, text)}") from error
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{path}: not YAML: {' '.join(str(error).split())}") from error
+    data = yaml_file.read(path)
     try:
         return from_data(data, environment, path.parent)
     except ConfigError as error:
@@ -60,33 +49,6 @@ def warnings(config: Config) -> list[str]:
         if not any(getattr(route, kind) for kind in RECEIVERS):
             found.append(f"alerting.{severity}: no receiver, so such alerts reach nobody")
     return found
-
-
-class _Loader(yaml.SafeLoader):
-    """YAML lets a later key replace an earlier one in silence; here it is an error."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen: dict[Any, int] = {}
-        for key, _ in node.value:
-            name, line = key.value, key.start_mark.line + 1
-            if isinstance(name, str) and name in seen:
-                problem = f"the key '{name}' is given twice, first in line {seen[name]}"
-                raise yaml.MarkedYAMLError(problem=problem, problem_mark=key.start_mark)
-            if isinstance(name, str):
-                seen[name] = line
-        return super().construct_mapping(node, deep)
-
-
-def _explain(error: yaml.MarkedYAMLError, text: str) -> str:
-    """One line: where, what, and the mend for what people run into."""
-    mark = error.problem_mark or error.context_mark
-    line = text.splitlines()[mark.line] if mark and mark.line < len(text.splitlines()) else ""
-    hint = "; indent with spaces, not tabs" if "\t" in line else ""
-    near = " ".join(text.splitlines()[max(0, mark.line - 3) : mark.line + 1]) if mark else ""
-    if not hint and re.search(r"[:\[{,]\s*#", near):
-        hint = '; a text that begins with # needs quotes: "#channel"'
-    where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
-    return f"{where}{error.problem or error.context}{hint}"
 
 
 def from_data(data: Any, environment: Mapping[str, str] = os.environ, folder: Path = Path()) -> Config:

@@ -125,6 +125,9 @@ def _endpoint(data: Any, path: str, defaults: Defaults, folder: Path) -> Configu
             asked(endpoint)
         for pattern, _ in canaries:
             asked(endpoint, pattern)
+        if common.discover:
+            # Any model may be listed, one without a canary too.
+            steps_of(common, options, "any", dict(canaries).get("*"))
     except ConfigError as error:
         raise ConfigError(f"{path}.{error}") from error
     return endpoint

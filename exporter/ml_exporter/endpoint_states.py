@@ -63,14 +63,17 @@ class _Version:
 class Served:
     """One model of one endpoint. Times are seconds since the epoch."""
 
-    def __init__(self, model: str, version: str, checks: Sequence[Check], bounds: Sequence[float], gap: float) -> None:
-        """`version`: what is known before the first answer, if anything. `gap`: how long new counters are shown at 0,
+    def __init__(
+        self, model: str, version: str, checks: Sequence[Check], bounds: Sequence[float], gap: float, began: float
+    ) -> None:
+        """`version`: what is known before the first answer, if anything. `began`: when probing did. `gap`: how long new counters are shown at 0,
         so that a scrape sees them before they count."""
         self.model, self.version, self._checks = model, version, tuple(checks)
         self._bounds, self._gap = tuple(bounds), gap
         self._versions: dict[str, _Version] = {}
         self.last: Result | None = None
-        self.last_at = 0.0
+        """None: nothing is known of now."""
+        self.last_at = began
         self.failures = 0
         """Probes in a row that did not end well."""
 
@@ -98,6 +101,10 @@ class Served:
             newest = sorted(self._versions, key=lambda version: -self._versions[version].seen_at)[:VERSIONS]
             self._versions = {v: c for v, c in self._versions.items() if v in newest and now - c.seen_at <= FORGET}
 
+    def lose(self) -> None:
+        """A probe could not be made, for reasons of our own: what was seen before it tells nothing of now."""
+        self.last = None
+
     def ripe_at(self, now: float) -> float | None:
         """When counters that are shown at 0 now may be shown as they are; None if there are none."""
         newest = max((counts.born_at for counts in self._versions.values()), default=now)
@@ -105,12 +112,10 @@ class Served:
 
     def samples(self, now: float) -> Samples:
         """All series of the model."""
-        if self.last is None:
-            return
-        labels = (self.model, self.version)
-        well = {step.check for step in self.last.steps if step.outcome is Outcome.OK}
-        for check in self._checks:
-            yield Sample("ml_endpoint_up", (*labels, check), int(check in well))
+        if self.last is not None:
+            well = {step.check for step in self.last.steps if step.outcome is Outcome.OK}
+            for check in self._checks:
+                yield Sample("ml_endpoint_up", (self.model, self.version, check), int(check in well))
         yield Sample("ml_endpoint_last_probe_timestamp_seconds", (self.model,), self.last_at)
         for version, counts in self._versions.items():
             yield from _counted((self.model, version), counts, empty=now - counts.born_at < self._gap)

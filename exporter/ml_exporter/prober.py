@@ -103,26 +103,29 @@ class Prober:
 
     async def apply(self, config: Config, clients: dict[str, ProbeClient]) -> None:
         """Start what has a new client, stop what is gone; the others go on undisturbed."""
-        kept = {endpoint.common.name for endpoint in config.endpoints} - clients.keys()
-        await self._stop(*(name for name in list(self.endpoints) if name not in kept))
-        raise_file_limit()
-        await self._export_spans(config)
-        self._config = config
-        self._places = Places(config.probes.concurrency, ROOM)
-        spread = FIRST_WITHIN + len(clients) / PER_SECOND
-        for configured in config.endpoints:
-            name = configured.common.name
-            if name in clients:
-                endpoint = Endpoint(configured, config.service_of_endpoint(name), clients[name])
-                self.endpoints[name] = endpoint
-                self._start(endpoint, min(spread, configured.interval))
+        # Not while a page is being rendered: it would come back after it was removed.
+        async with self._publishing:
+            kept = {endpoint.common.name for endpoint in config.endpoints} - clients.keys()
+            await self._stop(*(name for name in list(self.endpoints) if name not in kept))
+            raise_file_limit()
+            await self._export_spans(config)
+            self._config = config
+            self._places = Places(config.probes.concurrency, ROOM)
+            spread = FIRST_WITHIN + len(clients) / PER_SECOND
+            for configured in config.endpoints:
+                name = configured.common.name
+                if name in clients:
+                    endpoint = Endpoint(configured, config.service_of_endpoint(name), clients[name])
+                    self.endpoints[name] = endpoint
+                    self._start(endpoint, min(spread, configured.interval))
+            await asyncio.to_thread(self._render, self._collect(self._clock()))
         if self.endpoints and self._publisher is None:
             self._publisher = asyncio.create_task(self._publish_for_ever(), name="probes are published")
-        self._show_changes()
 
     async def close(self) -> None:
         """Stop everything; spans that wait are exported, if that takes no time."""
-        await self._stop(*self.endpoints)
+        async with self._publishing:
+            await self._stop(*self.endpoints)
         tasks = [task for task in (self._publisher, self._exporting) if task is not None]
         self._publisher = self._exporting = None
         await _end(tasks)
@@ -152,9 +155,10 @@ class Prober:
     def _watch(self, endpoint: Endpoint, wanted: Asked, delay: float) -> None:
         checks = [step.check for step in wanted.steps]
         gap = self._config.stack.scrape_interval * 1.2
-        served = Served(wanted.model, wanted.version, checks, self._config.probes.buckets, gap)
+        served = Served(wanted.model, wanted.version, checks, self._config.probes.buckets, gap, self._clock())
         probed = Probed(wanted, served, listed_at=self._clock())
         endpoint.models[wanted.model] = probed
+        self._dirty.add((endpoint.name, wanted.model))
         probed.task = asyncio.create_task(self._probe_for_ever(endpoint, probed, delay), name=f"probe {endpoint.name}")
 
     # Probing
@@ -180,10 +184,10 @@ class Prober:
             result = await endpoint.client.probe(probed.asked.steps, endpoint.configured.timeout)
         except MlExporterError as error:
             log.error("probe could not be made", extra={"endpoint": endpoint.name, "error": str(error)})
-            return
+            return self._lose(endpoint, served)
         except Exception:  # whatever goes wrong in one probe must not end the others
             log.exception("probe ended in a bug", extra={"endpoint": endpoint.name, "model": served.model})
-            return
+            return self._lose(endpoint, served)
         now = self._clock()
         served.record(result, now)
         key = (endpoint.name, served.model)
@@ -200,46 +204,67 @@ class Prober:
         elif before and result.outcome is Outcome.OK:
             log.info("probe succeeds again", extra={**about, "failures": before})
 
+    def _lose(self, endpoint: Endpoint, served: Served) -> None:
+        """A state that nobody looked after is not shown."""
+        served.lose()
+        self._dirty.add((endpoint.name, served.model))
+
     # The index of models
 
     async def _index_for_ever(self, endpoint: Endpoint) -> None:
         while True:
-            await self.read_index(endpoint)
+            try:
+                await self.read_index(endpoint)
+            except Exception:  # it must go on, as probes do
+                log.exception("reading an index ended in a bug", extra={"endpoint": endpoint.name})
+                endpoint.index_up = False
+            self._dirty.add((endpoint.name, ""))
             await asyncio.sleep(self._config.probes.discovery_interval * random.uniform(1 - JITTER, 1 + JITTER))
 
     async def read_index(self, endpoint: Endpoint) -> None:
-        """Ask the server which models it has, and probe those. Raises nothing; a failure is shown."""
+        """Ask the server which models it has, and probe those. A failure is shown, not raised."""
         common, options = endpoint.configured.common, endpoint.configured.options
         index = discovery.index(common.protocol, options)
         assert index is not None
+        about = {"endpoint": endpoint.name}
         try:
             answer = await endpoint.client.read(index.call, endpoint.configured.timeout)
             listed = await asyncio.to_thread(index.models, answer)
-        except MlExporterError as error:
-            said = f"{error.reason}: {error}" if isinstance(error, SourceError) else str(error)
+        except SourceError as error:
+            said = f"{error.reason}: {error}"
             if said != endpoint.index_error:
-                log.warning("index of models cannot be read", extra={"endpoint": endpoint.name, "error": said})
+                log.warning("index of models cannot be read", extra={**about, "error": said})
             endpoint.index_up, endpoint.index_error = False, said
+        except MlExporterError as error:
+            log.error("index of models could not be asked for", extra={**about, "error": str(error)})
         else:
             endpoint.index_up, endpoint.index_error = True, None
-            await self._follow_index(endpoint, listed)
-        self._dirty.add((endpoint.name, ""))
+            self._follow_index(endpoint, listed)
 
-    async def _follow_index(self, endpoint: Endpoint, listed: tuple[str, ...]) -> None:
-        """Probe what is listed and wanted; what has left the list is asked for a while longer."""
+    def _follow_index(self, endpoint: Endpoint, listed: tuple[str, ...]) -> None:
+        """Probe what is listed and wanted; what has left the list is asked for a while longer, if there is room."""
         common, now = endpoint.configured.common, self._clock()
         names = wanted(common, listed)
         endpoint.index_models = len(names)
-        for name in names[: common.max_models]:
+        chosen = names[: common.max_models]
+        for name in chosen:
             if name in endpoint.models:
                 endpoint.models[name].listed_at = now
-            else:
+        room = common.max_models - len(chosen)
+        unlisted = sorted(endpoint.models.keys() - chosen, key=lambda name: -endpoint.models[name].listed_at)
+        for number, name in enumerate(unlisted):
+            if number >= room or now - endpoint.models[name].listed_at > VANISHED:
+                self._forget(endpoint, name)
+        for name in chosen:
+            if name not in endpoint.models:
                 self._watch(endpoint, asked(endpoint.configured, name), random.uniform(0.0, FIRST_WITHIN))
-        for name in [name for name, probed in endpoint.models.items() if now - probed.listed_at > VANISHED]:
-            task = endpoint.models.pop(name).task
-            if task is not None:
-                task.cancel()
-            self._dirty.add((endpoint.name, name))
+
+    def _forget(self, endpoint: Endpoint, model: str) -> None:
+        probed = endpoint.models.pop(model)
+        if probed.task is not None:
+            probed.task.cancel()
+        endpoint.client.forget(probed.asked.steps)
+        self._dirty.add((endpoint.name, model))
 
     # Publishing
 
@@ -262,10 +287,6 @@ class Prober:
         async with self._publishing:
             if self._dirty:
                 await asyncio.to_thread(self._render, self._collect(now))
-
-    def _show_changes(self) -> None:
-        """Show at once what a new configuration brought."""
-        self._render(self._collect(self._clock()))
 
     def _collect(self, now: float) -> Changes:
         """The samples of what changed, taken on the loop, so that nothing moves while they are read."""
@@ -290,7 +311,9 @@ class Prober:
 
     def _render(self, changes: Changes) -> None:
         for endpoint, key, samples in changes:
-            group = None if samples is None else endpoint.lines_of(key).group(samples)
+            group = endpoint.lines_of(key).group(samples) if samples is not None else None
+            if group is None:
+                endpoint.lines.pop(key, None)
             self._exposition.update(endpoint.page, {key: group}, endpoint.configured.series_limit)
         own: Series = [
             self._lateness.sample("ml_prober_lateness_seconds", ()),

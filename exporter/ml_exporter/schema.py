@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import functools
 import re
 import types
 import typing
@@ -66,7 +67,7 @@ def parse(cls: type[T], data: Any, path: str = "") -> T:
         raise ConfigError(f"{_at(path)}: found {_show(data, path)}; allowed is a section with keys {_keys(cls)}")
     fields = {field.name: field for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
     reject_unknown_keys(data, fields, path)
-    hints = typing.get_type_hints(cls, include_extras=True)
+    hints = _hints(cls)  # type: ignore[arg-type]  # every class is hashable
     values = {}
     for name, field in fields.items():
         where = f"{path}.{name}" if path else name
@@ -79,6 +80,11 @@ def parse(cls: type[T], data: Any, path: str = "") -> T:
     except ConfigError as error:
         # What a section says of its own keys together.
         raise ConfigError(f"{path}.{error}" if path else str(error)) from None
+
+
+@functools.cache
+def _hints(cls: Any) -> dict[str, Any]:
+    return typing.get_type_hints(cls, include_extras=True)
 
 
 def reject_unknown_keys(data: Mapping[Any, Any], allowed: Any, path: str) -> None:

@@ -150,6 +150,10 @@ class ProbeClient:
             known = self._prepared[id(steps)] = (steps, [self._request(step) for step in steps])
         return known[1]
 
+    def forget(self, steps: Sequence[Step]) -> None:
+        """These steps will not be asked again."""
+        self._prepared.pop(id(steps), None)
+
     def _request(self, step: Step) -> _Request:
         call, data = step.call, step.call.body
         headers = self._headers.copy()
