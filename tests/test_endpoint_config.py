@@ -186,3 +186,14 @@ def test_every_protocol_refuses_a_canary_that_is_none_of_its_own(protocol: str) 
         assert from_data(data).endpoints
     else:
         assert "endpoints[0].canary.request" in refusal(data)
+
+
+def test_a_registered_model_needs_a_version_to_be_compared_and_a_source_that_exists() -> None:
+    told = endpoint(registered_model="tracking/fraud")
+    untold = endpoint(registered_model="tracking/fraud", protocol="http", live_path="/", model=None)
+    assert not [note for note in warnings(from_data(told)) if "registered_model" in note]
+    assert [
+        note for note in warnings(from_data(untold)) if note.startswith("endpoints[0].registered_model: http tells")
+    ]
+    sources = [{"name": "trakking", "kind": "mlflow", "url": "http://mlflow:5000"}]
+    assert "endpoints[0].registered_model: no source is called 'tracking'" in refusal({**told, "sources": sources})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ml_exporter.endpoint_states import FORGET, Served
+from ml_exporter.endpoint_states import FORGET, SEVERAL, VERSIONS, Served
 from ml_exporter.exposition import Exposition
 from ml_exporter.lines import render_group
 from ml_exporter.model import Check, HistogramSample, Outcome, Sample
@@ -84,9 +84,14 @@ def test_only_the_version_that_answers_now_is_up_and_an_old_one_is_forgotten_in_
     assert {version for version, _ in counted(model, 60.0 + FORGET)} == {"4"}
 
 
-def test_a_server_that_names_a_new_version_each_time_makes_few_series() -> None:
-    model = served("", *((result(version=str(number)), float(number)) for number in range(100)))
-    assert {version for version, _ in counted(model, 1000.0)} == {"95", "96", "97", "98", "99"}
+def test_a_server_that_names_a_new_version_each_time_makes_few_series_and_loses_no_count() -> None:
+    wrong = [(result(Outcome.BAD_PREDICTION, version=str(number)), float(number)) for number in range(100)]
+    model = served("", *wrong)
+    assert counted(model, 1000.0) == {
+        **{(str(number), "bad_prediction"): 1 for number in range(VERSIONS)},
+        (SEVERAL, "bad_prediction"): 100 - VERSIONS,
+    }
+    assert {labels[1] for labels in values(model, "ml_endpoint_up")} == {SEVERAL}
 
 
 def test_a_check_that_could_not_be_made_is_not_up() -> None:

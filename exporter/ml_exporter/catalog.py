@@ -274,8 +274,8 @@ FAMILIES: tuple[Family, ...] = (
     _gauge(
         "ml_endpoint_up",
         (*_SERVED, "check"),
-        "1 if the last probe's check (live, ready, predict) went well, 0 if it did not or nothing came so far; absent while "
-        "nobody knows.",
+        "1 if the last probe's check (live, ready, predict) went well, 0 if it did not or what went wrong before it "
+        "ended the probe; absent while nobody knows.",
     ),
     _counter(
         "ml_endpoint_probes_total",
@@ -309,8 +309,8 @@ FAMILIES: tuple[Family, ...] = (
     _gauge(
         "ml_endpoint_last_probe_timestamp_seconds",
         (*_ENDPOINT, "model"),
-        "When the last probe ended, however it ended; before the first one, when probing began. The other series of the "
-        "model are as old as this.",
+        "When the last probe ended, however it ended; before the first one, when probing began. The other series of "
+        "the model are as old as this.",
     ),
     _gauge("ml_endpoint_interval_seconds", _ENDPOINT, "Configured time between probes."),
     _gauge(
@@ -326,8 +326,8 @@ FAMILIES: tuple[Family, ...] = (
     _gauge(
         "ml_endpoint_serves_info",
         ("source", *_SERVED),
-        "1 for the version that an endpoint with a registered_model was last seen to serve; source and model are those "
-        "of the registry.",
+        "1 for the version that an endpoint with a registered_model was last seen to serve, as it says itself, else as "
+        "it is configured; source and model are those of the registry.",
     ),
     _gauge("ml_endpoint_index_up", _ENDPOINT, "1 if the server's index of models could be read."),
     _gauge("ml_endpoint_index_models", _ENDPOINT, "Models in the server's index that are wanted, probed or not."),

@@ -44,6 +44,7 @@ def warnings(config: Config) -> list[str]:
     """What is allowed and probably not meant."""
     watched = config.sources or config.endpoints or config.probes.allow
     found = [] if watched else ["sources and endpoints: none, so there is nothing to watch"]
+    found += endpoint_config.warnings(config.endpoints)
     for severity in ("page", "ticket", "info", "watchdog"):
         route = getattr(config.alerting, severity)
         if not any(getattr(route, kind) for kind in RECEIVERS):
@@ -81,6 +82,7 @@ def from_data(data: Any, environment: Mapping[str, str] = os.environ, folder: Pa
         stack=_relative(config.stack, folder, "output"),
     )
     _check_services(config)
+    _check_registered(config)
     _check_routes(config.alerting)
     if bool(config.stack.exporter_username) != bool(config.stack.exporter_password_file):
         raise ConfigError("stack.exporter_password_file: goes together with exporter_username; one of them is missing")
@@ -193,6 +195,16 @@ def _check_credentials(source: SourceConfig, auth: Auth, path: str) -> None:
         raise ConfigError(f"{path}.username: missing; a password needs a user")
     if source.username and not ways and not auth.user_header:
         raise ConfigError(f"{path}.password_file: missing; a user needs a password (or a token_file without a user)")
+
+
+def _check_registered(config: Config) -> None:
+    names = [source.common.name for source in config.sources]
+    for index, endpoint in enumerate(config.endpoints):
+        source = (endpoint.common.registered_model or "").partition("/")[0]
+        if source and names and source not in names:
+            raise ConfigError(
+                f"endpoints[{index}].registered_model: no source is called '{source}'{schema.nearest(source, names)}"
+            )
 
 
 def _check_services(config: Config) -> None:

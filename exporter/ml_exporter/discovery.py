@@ -4,7 +4,7 @@ It may have `auth(options) -> Auth`, where its backend takes credentials in a wa
 `validate(options, timeout)`, where options must go together.
 
 A file in `probes/` is a protocol: it has `Options` and `steps(target) -> tuple[Step, ...]`; where a server tells which
-models it has, `index(options) -> Index` too.
+models it has, `index(options) -> Index` too; where answers name the version, `TELLS_VERSION`.
 """
 
 from __future__ import annotations
@@ -78,6 +78,11 @@ def steps(protocol: str, target: Target) -> tuple[Step, ...]:
     """What a protocol asks of an endpoint. Raises `ConfigError` that begins with a key of the endpoint."""
     asked: tuple[Step, ...] = _protocol(protocol).steps(target)
     return asked
+
+
+def tells_version(protocol: str) -> bool:
+    """Whether answers of this protocol name the version of the model."""
+    return bool(getattr(_protocol(protocol), "TELLS_VERSION", False))
 
 
 def index(protocol: str, options: Any) -> Index | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import fnmatch
 import urllib.parse
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +43,18 @@ def endpoints(data: Any, defaults: Defaults, folder: Path) -> tuple[ConfiguredEn
         if first != index:
             raise ConfigError(f"endpoints[{index}].name: found '{endpoint.common.name}', which endpoints[{first}] has")
     return found
+
+
+def warnings(endpoints: Iterable[ConfiguredEndpoint]) -> list[str]:
+    """What is allowed and probably not meant."""
+    return [
+        f"endpoints[{index}].registered_model: {endpoint.common.protocol} tells no version, and none is configured: "
+        "nothing can be compared with the registry"
+        for index, endpoint in enumerate(endpoints)
+        if endpoint.common.registered_model
+        and not endpoint.common.version
+        and not discovery.tells_version(endpoint.common.protocol)
+    ]
 
 
 def probes(data: Any, defaults: Defaults, folder: Path) -> Probes:

@@ -51,7 +51,7 @@ class ProbeConfig:
     token_file: str | None = None
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     ca_file: str | None = None
-    max_response_bytes: Annotated[int, Between(1_000, 1_000_000_000)] = 10_000_000
+    max_response_bytes: Annotated[int, Between(1_000, 1_000_000_000)] = 1_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

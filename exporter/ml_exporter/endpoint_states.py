@@ -15,7 +15,8 @@ Samples: TypeAlias = Iterator[Sample | HistogramSample]
 FORGET = 3600.0
 """Seconds that the counters of a version stay after another one has taken its place."""
 VERSIONS = 5
-"""Versions that are kept at most: a server that names a new one with each answer makes no more series than that."""
+SEVERAL = "several"
+"""The label of more versions than that within the time: each would be a score of series in Prometheus."""
 
 
 class Histogram:
@@ -66,14 +67,16 @@ class Served:
     def __init__(
         self, model: str, version: str, checks: Sequence[Check], bounds: Sequence[float], gap: float, began: float
     ) -> None:
-        """`version`: what is known before the first answer, if anything. `began`: when probing did. `gap`: how long new counters are shown at 0,
-        so that a scrape sees them before they count."""
+        """`version`: what is known before the first answer, if anything. `began`: when probing did. `gap`: how long new
+        counters are shown at 0, so that a scrape sees them before they count."""
         self.model, self.version, self._checks = model, version, tuple(checks)
         self._bounds, self._gap = tuple(bounds), gap
         self._versions: dict[str, _Version] = {}
         self.last: Result | None = None
         """None: nothing is known of now."""
         self.last_at = began
+        self.proven = False
+        """Whether the version was ever seen: what is only configured is not."""
         self.failures = 0
         """Probes in a row that did not end well."""
 
@@ -82,7 +85,8 @@ class Served:
         self.last, self.last_at = result, now
         finding, ok = result.finding, result.outcome is Outcome.OK
         self.failures = 0 if ok else self.failures + 1
-        self.version = finding.version or self.version
+        self.proven = self.proven or ok or finding.version is not None
+        self.version = self._named(finding.version or self.version, now)
         counts = self._versions.get(self.version)
         if counts is None:
             counts = self._versions[self.version] = _Version(now, self._bounds)
@@ -97,9 +101,11 @@ class Served:
             for seconds in finding.gaps:
                 counts.between_tokens.observe(seconds)
         counts.tokens += finding.tokens
-        if len(self._versions) > 1:
-            newest = sorted(self._versions, key=lambda version: -self._versions[version].seen_at)[:VERSIONS]
-            self._versions = {v: c for v, c in self._versions.items() if v in newest and now - c.seen_at <= FORGET}
+
+    def _named(self, version: str, now: float) -> str:
+        """The version as a label: of a server that names ever new ones, all but the first few are one."""
+        self._versions = {v: c for v, c in self._versions.items() if v == version or now - c.seen_at <= FORGET}
+        return version if version in self._versions or len(self._versions) < VERSIONS else SEVERAL
 
     def lose(self) -> None:
         """A probe could not be made, for reasons of our own: what was seen before it tells nothing of now."""

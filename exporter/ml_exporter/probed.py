@@ -95,7 +95,7 @@ def of_endpoint(endpoint: Endpoint, currency: str) -> list[Sample]:
 def of_registered(endpoint: Endpoint, served: Served) -> list[Sample]:
     """What a version that answers is in the registry."""
     registered = endpoint.configured.common.registered_model
-    if registered is None or not served.version:
+    if registered is None or not served.version or not served.proven:
         return []
     source, _, model = registered.partition("/")
     return [Sample("ml_endpoint_serves_info", (source, model, served.version), 1)]

@@ -184,10 +184,12 @@ class Prober:
             result = await endpoint.client.probe(probed.asked.steps, endpoint.configured.timeout)
         except MlExporterError as error:
             log.error("probe could not be made", extra={"endpoint": endpoint.name, "error": str(error)})
-            return self._lose(endpoint, served)
+            self._lose(endpoint, served)
+            return
         except Exception:  # whatever goes wrong in one probe must not end the others
             log.exception("probe ended in a bug", extra={"endpoint": endpoint.name, "model": served.model})
-            return self._lose(endpoint, served)
+            self._lose(endpoint, served)
+            return
         now = self._clock()
         served.record(result, now)
         key = (endpoint.name, served.model)

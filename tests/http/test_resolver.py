@@ -24,10 +24,11 @@ class Names:
     def __init__(self, **answers: Any) -> None:
         self.answers, self.asked = answers, list[str]()
         self.let_go = threading.Event()
+        self.hanging = {"hangs"}
 
     def __call__(self, host: str, port: int, family: int) -> list[ResolveResult]:
         self.asked.append(host)
-        if host == "hangs":
+        if host in self.hanging:
             self.let_go.wait(20)
         if host not in self.answers:
             raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
@@ -86,6 +87,40 @@ def test_an_answer_is_kept_for_a_while_and_a_failure_is_not() -> None:
 
     asyncio.run(run())
     assert names.asked == ["good", "good", "bad", "bad"]
+
+
+def test_names_that_hang_in_every_thread_hold_up_no_name_that_was_known() -> None:
+    names, now = Names(good=["10.0.0.1"]), [0.0]
+    names.hanging = {f"hangs-{number}" for number in range(resolver.THREADS)}
+
+    async def run() -> list[str]:
+        resolving = Resolver(names, lambda: now[0])
+        await resolving.resolve("good")
+        now[0] = resolver.KEPT + 1
+        waiting = [asyncio.ensure_future(resolving.resolve(name)) for name in names.hanging]
+        await asyncio.sleep(0)
+        found = hosts(await asyncio.wait_for(resolving.resolve("good"), 5))
+        names.let_go.set()
+        await asyncio.gather(*waiting, return_exceptions=True)
+        resolving.shut_down()
+        return found
+
+    assert asyncio.run(run()) == ["10.0.0.1"]
+
+
+def test_a_name_that_was_known_and_is_no_more_is_an_error() -> None:
+    names, now = Names(good=["10.0.0.1"]), [0.0]
+
+    async def run() -> None:
+        resolving = Resolver(names, lambda: now[0])
+        await resolving.resolve("good")
+        now[0] = resolver.KEPT + 1
+        del names.answers["good"]
+        with pytest.raises(OSError, match="not known"):
+            await resolving.resolve("good")
+        resolving.shut_down()
+
+    asyncio.run(run())
 
 
 def test_only_permitted_addresses_are_led_to() -> None:

@@ -1,6 +1,7 @@
 """Names → addresses for probes: in threads of its own, each name asked once at a time, answers kept for a while.
 
-A name server that hangs holds a thread; the threads that decode and render are others.
+A name server that hangs holds a thread; the threads that decode and render are others. Enough names that hang hold all
+of them: a name that was known goes on with what it led to.
 """
 
 from __future__ import annotations
@@ -15,7 +16,11 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 
 THREADS = 16
 KEPT = 30.0
-"""Seconds that an answer is used; a failure is not kept."""
+"""Seconds that an answer is used without asking again; a failure is not kept."""
+PATIENCE = 0.2
+"""Seconds that a new answer is waited for where there is an old one."""
+OLDEST = 3600.0
+"""Seconds after which an old answer is no better than none."""
 LARGEST = 50_000
 
 Lookup = Callable[[str, int, socket.AddressFamily], list[ResolveResult]]
@@ -37,13 +42,18 @@ class Resolver(AbstractResolver):
         """Addresses of a name. Raises `OSError` where there are none."""
         key = (host, port, int(family))
         kept = self._known.get(key)
-        if kept and self._clock() - kept[0] < KEPT:
+        age = self._clock() - kept[0] if kept else OLDEST
+        if kept and age < KEPT:
             return kept[1]
         asked = self._asked.get(key)
         if asked is None:
             asked = asyncio.get_running_loop().run_in_executor(self._threads, self._lookup, host, port, family)
             self._asked[key] = asked
             asked.add_done_callback(lambda future: self._answered(key, future))
+        if kept and age < OLDEST:
+            await asyncio.wait([asked], timeout=PATIENCE)
+            if not asked.done():
+                return kept[1]
         # Who asked first may give up; the others still want to know.
         return await asyncio.shield(asked)
 

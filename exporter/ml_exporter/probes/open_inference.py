@@ -31,6 +31,9 @@ _ELSEWHERE = ("binary_data", "binary_data_output")
 """Parameters that ask for outputs outside of the JSON."""
 
 
+TELLS_VERSION = True
+
+
 @dataclass(frozen=True, slots=True)
 class Options:
     """Nothing beside what every endpoint has."""

@@ -21,6 +21,9 @@ _READY = (True, "True", "true")
 """KServe wrote text before 0.11."""
 
 
+TELLS_VERSION = True
+
+
 @dataclass(frozen=True, slots=True)
 class Options:
     """Nothing beside what every endpoint has."""
