@@ -14,7 +14,8 @@ local bound(edge) =
   local q = (import 'lib/queries.libsonnet')(config),
   local e = (import 'lib/endpoint_queries.libsonnet')(config),
   local memory = (import 'lib/memory.libsonnet')(config),
-  local ofModels(name, condition) = memory.unbroken(name, e.MODEL, condition, e.lastProbe),
+  local ofModels(name, condition) =
+    memory.unbroken(name, e.MODEL, condition, e.lastProbe, q.of('max', e.MODEL, m.ml_endpoint_up)),
 
   // PromQL cannot look between the buckets of the probes.
   local edgeOf(endpoint, index) =

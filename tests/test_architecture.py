@@ -21,6 +21,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("sources", "probes", "reference"),
     ("http", "exposition", "discovery", "store", "publish"),
     ("endpoint_config", "places", "probed"),
+    ("probe_pages",),
     ("config", "logs"),
     ("poller", "probe_debug", "prober", "web", "render"),
     ("endpoint_check", "endpoint_views", "on_demand"),

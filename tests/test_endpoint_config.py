@@ -70,6 +70,8 @@ def refusal(data: dict[str, Any], folder: Path = Path()) -> str:
         ({"canary": {"request": REQUEST, "expect": [{"mni": 0}]}}, "expect[0].mni: unknown key; did you mean 'min'?"),
         ({"canary": {"request": REQUEST, "expect": [{"matches": "("}]}}, "endpoints[0].canary.expect[0].matches: "),
         ({"canaries": {"*": {"request": REQUEST}}}, "endpoints[0].canaries: allowed only with discover: true"),
+        ({"max_models": 5}, "endpoints[0].max_models: allowed only with discover: true"),
+        ({"exclude": ["a"]}, "endpoints[0].exclude: allowed only with discover: true"),
         ({"discover": True}, "endpoints[0].model: not allowed with discover: true"),
         (
             {"discover": True, "model": None, "canaries": {"a*": {"request": {"inputs": []}}}},

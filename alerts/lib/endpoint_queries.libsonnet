@@ -14,6 +14,7 @@ local paces = [
 function(config) {
   local e = self,
   local q = (import 'queries.libsonnet')(config),
+  local memory = (import 'memory.libsonnet')(config),
 
   ENDPOINT:: 'ml_service, ml_endpoint',
   MODEL:: 'ml_service, ml_endpoint, model',
@@ -55,8 +56,8 @@ function(config) {
   WRONG:: 'bad_prediction',
 
   // Ages are counted up to the last probe: while nobody probes, nothing gets older.
-  failingSince:: '(' + q.select(recorded.failingSince, q.claimed) + ' > 0)',
-  notReadySince:: '(' + q.select(recorded.notReadySince, q.claimed) + ' > 0)',
+  failingSince:: '(' + memory.bridged(q.select(recorded.failingSince, q.claimed)) + ' > 0)',
+  notReadySince:: '(' + memory.bridged(q.select(recorded.notReadySince, q.claimed)) + ' > 0)',
   failingFor:: '(' + e.lastProbe + ' - ' + e.failingSince + ')',
   notReadyFor:: '(' + e.lastProbe + ' - ' + e.notReadySince + ')',
   // It answers, more often wrong than not at all.

@@ -8,6 +8,9 @@ function(config) {
   // Rules that are evaluated more seldom than that must still find their last value.
   local window = t.duration(std.max(300, 2 * config.stack.evaluation_interval)),
 
+  // A remembered time, also while for a moment nobody knows whether it still holds.
+  bridged(selector):: 'last_over_time(%s[%s])' % [selector, window],
+
   // Since when `condition` holds, for each of `labels`; counted from the source's last successful poll.
   since(name, labels, condition):: {
     record: name,
@@ -28,9 +31,9 @@ function(config) {
     },
   },
 
-  // Since when `condition` holds without a break, by `clock`, which has the same labels; 0 where it does not hold. Only what is
-  // not known is bridged.
-  unbroken(name, labels, condition, clock):: {
+  // Since when `condition` holds without a break, by `clock`, which has the same labels; 0 where it does not hold, of what is
+  // `known`. Only what is not known is bridged.
+  unbroken(name, labels, condition, clock, known):: {
     record: name,
     expr: |||
       last_over_time(%(name)s[%(window)s]) > 0
@@ -42,12 +45,15 @@ function(config) {
       (%(condition)s)
       or
       0 * %(clock)s
+      and on (%(labels)s)
+      %(known)s
     ||| % {
       name: name,
       window: window,
       labels: labels,
       condition: std.rstripChars(condition, '\n'),
       clock: clock,
+      known: known,
     },
   },
 }

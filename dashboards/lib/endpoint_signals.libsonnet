@@ -36,7 +36,8 @@ function(config, endpoints, models)
     for share in [0.5, 0.99]
   ];
   local inside(record, operation='max') = q.of(operation, e.MODEL, record, [endpoints, models]);
-  local ended(matchers=[]) = counted('increase', m.ml_endpoint_probes_total, '1d', '', matchers);
+  local ended(matchers=[]) =
+    'sum by (%s) (%s)' % [e.MODEL, counted('increase', m.ml_endpoint_probes_total, '1d', ', outcome', matchers)];
 
   {
     // Probes
@@ -54,6 +55,13 @@ function(config, endpoints, models)
       description: 'Share of the probes of the last day that ended well.',
       unit: 'percentunit',
       queries: [{ legend: each, expr: '%s\n/\n(%s > 0)' % [ended(['outcome="ok"']), ended()] }],
+    },
+    seriesLeftOut: {
+      title: 'Series left out',
+      description: 'Series of an endpoint beyond the limit: histograms of its models are not exported.',
+      unit: 'short',
+      steps: [['green', 0], ['red', 1]],
+      queries: [{ legend: '{{ml_endpoint}}', expr: ofEndpoint('max', m.ml_endpoint_series_dropped) }],
     },
     checks: {
       title: 'Checks',

@@ -331,6 +331,11 @@ FAMILIES: tuple[Family, ...] = (
     ),
     _gauge("ml_endpoint_index_up", _ENDPOINT, "1 if the server's index of models could be read."),
     _gauge("ml_endpoint_index_models", _ENDPOINT, "Models in the server's index that are wanted, probed or not."),
+    _gauge(
+        "ml_endpoint_series_dropped",
+        _ENDPOINT,
+        "Series of the endpoint that are left out because of `defaults.series_limit`.",
+    ),
     _histogram(
         "ml_prober_lateness_seconds",
         (),

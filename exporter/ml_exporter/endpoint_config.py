@@ -148,9 +148,10 @@ def _endpoint(data: Any, path: str, defaults: Defaults, folder: Path) -> Configu
 def _check_discovery(endpoint: ConfiguredEndpoint, path: str) -> None:
     common = endpoint.common
     if not common.discover:
-        for key in ("canaries",):
-            if getattr(common, key):
-                raise ConfigError(f"{path}.{key}: allowed only with discover: true")
+        defaults = {field.name: field.default for field in dataclasses.fields(common)}
+        given = [key for key in ("include", "exclude", "max_models") if getattr(common, key) != defaults[key]]
+        for key in (*given, *(["canaries"] if common.canaries else [])):
+            raise ConfigError(f"{path}.{key}: allowed only with discover: true")
         return
     if discovery.index(common.protocol, endpoint.options) is None:
         able = [name for name in discovery.protocols() if discovery.index(name, discovery.protocol_options(name)())]

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
+from ml_exporter.catalog import PROBE_BUCKETS
 from ml_exporter.expectations import Expected
 from ml_exporter.ports import Canary, Step
 from ml_exporter.schema import NAME, URL, Between, Duration, Matches
@@ -122,7 +123,7 @@ class Probes:
 
     concurrency: Annotated[int, Between(1, 20_000)] = 500
     """Probes that may begin at the same time; one that has taken a second makes room for the next."""
-    buckets: tuple[float, ...] = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+    buckets: tuple[float, ...] = PROBE_BUCKETS
     """Upper bounds in seconds of the histograms of probes."""
     discovery_interval: Annotated[float, Duration("5s", "1d")] = 60.0
     allow: tuple[str, ...] = ()

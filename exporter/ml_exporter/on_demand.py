@@ -12,12 +12,12 @@ from ml_exporter.decoding import printable
 from ml_exporter.endpoint_config import steps_of
 from ml_exporter.endpoint_settings import Asked, ConfiguredModule, ProbeConfig
 from ml_exporter.errors import ConfigError, MlExporterError
-from ml_exporter.http import HttpSettings
 from ml_exporter.http.probing import ProbeClient
 from ml_exporter.http.resolver import Permitted, Resolver
 from ml_exporter.lines import document
 from ml_exporter.model import Outcome
 from ml_exporter.ports import Result
+from ml_exporter.probed import reached
 from ml_exporter.settings import Config
 from ml_exporter.targets import AllowList, Destination, Verdict
 from ml_exporter.web.backend import ProbePage, ProbeRequest
@@ -75,7 +75,8 @@ class OnDemand:
         resolver = guard if verdict is Verdict.BY_ADDRESS else self._resolver
         try:
             ratio = config.tracing.sample_ratio
-            client = ProbeClient(_settings(plan), resolver, fresh=True, sample_ratio=ratio, clock=self._clock)
+            settings = reached(plan.module.common, plan.destination.url, plan.timeout)
+            client = ProbeClient(settings, resolver, fresh=True, sample_ratio=ratio, clock=self._clock)
         except ConfigError as error:
             return _refused(f"module: {error}", 500)
         try:
@@ -152,21 +153,6 @@ def _module(request: ProbeRequest, config: Config) -> ConfiguredModule:
 
 def _timeout(configured: float, scrape: float | None) -> float:
     return configured if scrape is None else min(configured, scrape - min(MARGIN, scrape / 2))
-
-
-def _settings(plan: _Plan) -> HttpSettings:
-    common = plan.module.common
-    return HttpSettings(
-        url=plan.destination.url,
-        timeout=plan.timeout,
-        headers=common.headers,
-        username=common.username,
-        password=common.password,
-        password_file=common.password_file,
-        token_file=common.token_file,
-        ca_file=common.ca_file,
-        max_response_bytes=common.max_response_bytes,
-    )
 
 
 def _body(plan: _Plan, request: ProbeRequest, result: Result, client: ProbeClient) -> bytes:

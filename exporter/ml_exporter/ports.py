@@ -88,6 +88,7 @@ class Answer(NamedTuple):
     status: int
     headers: Mapping[str, str]
     body: bytes
+    """Of a streamed answer only the beginning, to be quoted."""
     lines: tuple[tuple[float, bytes], ...] = ()
     """Of a streamed answer: its lines that are not empty, each with the seconds from sending until it was whole."""
 
@@ -96,7 +97,8 @@ class Finding(NamedTuple):
     """What an answer that is right tells beside that."""
 
     version: str | None = None
-    """The version of the model that answered, as the server calls it."""
+    """The version of the model that answered, as the server calls it. One that is not printable or too long for a label
+    makes the answer a wrong one."""
     tokens: int = 0
     """Output tokens."""
     first_token: float | None = None

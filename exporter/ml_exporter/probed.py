@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from ml_exporter.endpoint_settings import Asked, ConfiguredEndpoint, EndpointConfig
+from ml_exporter.endpoint_settings import Asked, ConfiguredEndpoint, EndpointConfig, ProbeConfig
 from ml_exporter.endpoint_states import Served
 from ml_exporter.http import HttpSettings
 from ml_exporter.http.probing import ProbeClient
@@ -45,6 +45,8 @@ class Endpoint:
     shown: list[Sample] = field(default_factory=list)
     """Its own series as they are on the page."""
     lines: dict[str, Lines] = field(default_factory=dict)
+    dropped: dict[str, int] = field(default_factory=dict)
+    """Family → series left out because of the limit."""
 
     @property
     def name(self) -> str:
@@ -81,6 +83,7 @@ def of_endpoint(endpoint: Endpoint, currency: str) -> list[Sample]:
     samples = [
         Sample("ml_endpoint_info", (common.protocol, common.server or ""), 1),
         Sample("ml_endpoint_interval_seconds", (), configured.interval),
+        Sample("ml_endpoint_series_dropped", (), sum(endpoint.dropped.values())),
     ]
     known = (
         ("ml_endpoint_latency_limit_seconds", (), common.latency_limit),
@@ -126,15 +129,20 @@ def span_of(endpoint: Endpoint, served: Served, result: Result) -> Span:
 def settings_of(endpoint: ConfiguredEndpoint) -> HttpSettings:
     """How an endpoint is reached."""
     common = endpoint.common
+    return reached(common, common.url, endpoint.timeout, common.unix_socket)
+
+
+def reached(common: ProbeConfig, url: str, timeout: float, unix_socket: str | None = None) -> HttpSettings:
+    """How whatever is at `url` is asked as `common` says; `timeout` in seconds."""
     return HttpSettings(
-        url=common.url,
-        timeout=endpoint.timeout,
+        url=url,
+        timeout=timeout,
         headers=common.headers,
         username=common.username,
         password=common.password,
         password_file=common.password_file,
         token_file=common.token_file,
         ca_file=common.ca_file,
-        unix_socket=common.unix_socket,
+        unix_socket=unix_socket,
         max_response_bytes=common.max_response_bytes,
     )

@@ -13,7 +13,6 @@ import resource
 import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from typing import TypeAlias
 
 from ml_exporter import discovery
 from ml_exporter.catalog import BY_NAME
@@ -25,11 +24,11 @@ from ml_exporter.exposition import Exposition
 from ml_exporter.http.otlp import SpanExporter
 from ml_exporter.http.probing import ProbeClient
 from ml_exporter.http.resolver import Resolver
-from ml_exporter.lines import render_group
 from ml_exporter.model import HistogramSample, Outcome, Sample
 from ml_exporter.places import Places
 from ml_exporter.ports import Result
-from ml_exporter.probed import Endpoint, Probed, of_endpoint, of_registered, settings_of, span_of, wanted
+from ml_exporter.probe_pages import Pages
+from ml_exporter.probed import Endpoint, Probed, settings_of, span_of, wanted
 from ml_exporter.settings import Config
 
 log = logging.getLogger(__name__)
@@ -48,9 +47,6 @@ VANISHED = 900.0
 """Seconds that a model is still asked for after it has left the index: what was unloaded by mistake must be seen."""
 
 
-Series: TypeAlias = list[Sample | HistogramSample]
-Changes: TypeAlias = list[tuple[Endpoint, str, Series | None]]
-"""Endpoint, part of its page, and what that holds now; None: it is gone."""
 Told = Callable[[Endpoint, Served, Result], None]
 
 
@@ -65,14 +61,12 @@ class Prober:
         told: Told = lambda endpoint, served, result: None,
     ) -> None:
         """`told` hears of each probe when it has ended."""
-        self._exposition, self._resolver, self._clock, self._told = exposition, resolver, clock, told
+        self._resolver, self._clock, self._told = resolver, clock, told
         self.endpoints: dict[str, Endpoint] = {}
         self._config = Config()
         self._places = Places(self._config.probes.concurrency, ROOM)
         self._lateness = Histogram(BY_NAME["ml_prober_lateness_seconds"].buckets)
-        self._dirty: set[tuple[str, str]] = set()
-        self._ripening: dict[tuple[str, str], float] = {}
-        self._publishing = asyncio.Lock()
+        self._pages = Pages(exposition, self.endpoints, self._own)
         self._publisher: asyncio.Task[None] | None = None
         self._spans = SpanExporter(self._config.tracing)
         self._exporting: asyncio.Task[None] | None = None
@@ -82,8 +76,7 @@ class Prober:
     def clients(self, config: Config) -> dict[str, ProbeClient]:
         """A client for each endpoint that is not running as configured. Raises `ConfigError` for unusable secrets."""
         SpanExporter(config.tracing)
-        shared = ("probes", "tracing", "costs", "stack")
-        same = all(getattr(config, section) == getattr(self._config, section) for section in shared)
+        same = _shared(config) == _shared(self._config)
         return {
             endpoint.common.name: ProbeClient(
                 settings_of(endpoint),
@@ -104,27 +97,31 @@ class Prober:
     async def apply(self, config: Config, clients: dict[str, ProbeClient]) -> None:
         """Start what has a new client, stop what is gone; the others go on undisturbed."""
         # Not while a page is being rendered: it would come back after it was removed.
-        async with self._publishing:
+        async with self._pages.rendering:
             kept = {endpoint.common.name for endpoint in config.endpoints} - clients.keys()
             await self._stop(*(name for name in list(self.endpoints) if name not in kept))
             raise_file_limit()
             await self._export_spans(config)
-            self._config = config
+            self._config, self._pages.currency = config, config.costs.currency
             self._places = Places(config.probes.concurrency, ROOM)
             spread = FIRST_WITHIN + len(clients) / PER_SECOND
-            for configured in config.endpoints:
+            for number, configured in enumerate(config.endpoints):
                 name = configured.common.name
                 if name in clients:
                     endpoint = Endpoint(configured, config.service_of_endpoint(name), clients[name])
                     self.endpoints[name] = endpoint
                     self._start(endpoint, min(spread, configured.interval))
-            await asyncio.to_thread(self._render, self._collect(self._clock()))
+                if number % 200 == 0:  # probes that are under way are being timed
+                    await asyncio.sleep(0)
+            for name in self.endpoints:
+                self._pages.mark(name)
+            await self._pages.render(self._clock())
         if self.endpoints and self._publisher is None:
             self._publisher = asyncio.create_task(self._publish_for_ever(), name="probes are published")
 
     async def close(self) -> None:
         """Stop everything; spans that wait are exported, if that takes no time."""
-        async with self._publishing:
+        async with self._pages.rendering:
             await self._stop(*self.endpoints)
         tasks = [task for task in (self._publisher, self._exporting) if task is not None]
         self._publisher = self._exporting = None
@@ -133,9 +130,9 @@ class Prober:
     async def _stop(self, *names: str) -> None:
         gone = [self.endpoints.pop(name) for name in names]
         await _end(task for endpoint in gone for task in endpoint.tasks())
+        await asyncio.gather(*(endpoint.client.close() for endpoint in gone))
         for endpoint in gone:
-            await endpoint.client.close()
-            self._exposition.remove(endpoint.page)
+            self._pages.remove(endpoint)
 
     async def _export_spans(self, config: Config) -> None:
         if config.tracing != self._config.tracing or self._exporting is None:
@@ -145,7 +142,7 @@ class Prober:
 
     def _start(self, endpoint: Endpoint, spread: float) -> None:
         common = endpoint.configured.common
-        self._dirty.add((endpoint.name, ""))
+        self._pages.mark(endpoint.name)
         if common.discover:
             endpoint.index_task = asyncio.create_task(self._index_for_ever(endpoint), name=f"index of {endpoint.name}")
         else:
@@ -158,7 +155,7 @@ class Prober:
         served = Served(wanted.model, wanted.version, checks, self._config.probes.buckets, gap, self._clock())
         probed = Probed(wanted, served, listed_at=self._clock())
         endpoint.models[wanted.model] = probed
-        self._dirty.add((endpoint.name, wanted.model))
+        self._pages.mark(endpoint.name, wanted.model)
         probed.task = asyncio.create_task(self._probe_for_ever(endpoint, probed, delay), name=f"probe {endpoint.name}")
 
     # Probing
@@ -192,11 +189,7 @@ class Prober:
             return
         now = self._clock()
         served.record(result, now)
-        key = (endpoint.name, served.model)
-        self._dirty.add(key)
-        ripe_at = served.ripe_at(now)
-        if ripe_at is not None:
-            self._ripening[key] = ripe_at
+        self._pages.mark(endpoint.name, served.model, served.ripe_at(now))
         if self._config.tracing.otlp_url is not None:
             self._spans.offer(span_of(endpoint, served, result))
         self._told(endpoint, served, result)
@@ -209,7 +202,7 @@ class Prober:
     def _lose(self, endpoint: Endpoint, served: Served) -> None:
         """A state that nobody looked after is not shown."""
         served.lose()
-        self._dirty.add((endpoint.name, served.model))
+        self._pages.mark(endpoint.name, served.model)
 
     # The index of models
 
@@ -219,8 +212,8 @@ class Prober:
                 await self.read_index(endpoint)
             except Exception:  # it must go on, as probes do
                 log.exception("reading an index ended in a bug", extra={"endpoint": endpoint.name})
-                endpoint.index_up = False
-            self._dirty.add((endpoint.name, ""))
+                endpoint.index_up = None
+            self._pages.mark(endpoint.name)
             await asyncio.sleep(self._config.probes.discovery_interval * random.uniform(1 - JITTER, 1 + JITTER))
 
     async def read_index(self, endpoint: Endpoint) -> None:
@@ -266,7 +259,7 @@ class Prober:
         if probed.task is not None:
             probed.task.cancel()
         endpoint.client.forget(probed.asked.steps)
-        self._dirty.add((endpoint.name, model))
+        self._pages.mark(endpoint.name, model)
 
     # Publishing
 
@@ -280,49 +273,12 @@ class Prober:
             await asyncio.sleep(max(PUBLISHED_EVERY, (time.monotonic() - began) * (1 - SHARE) / SHARE))
 
     async def publish(self) -> None:
-        """Bring what changed since the last time to the page."""
-        now = self._clock()
-        ripe = [key for key, at in self._ripening.items() if at <= now]
-        for key in ripe:
-            del self._ripening[key]
-        self._dirty.update(ripe)
-        async with self._publishing:
-            if self._dirty:
-                await asyncio.to_thread(self._render, self._collect(now))
+        """Bring what changed since the last time to the exposition."""
+        await self._pages.publish(self._clock())
 
-    def _collect(self, now: float) -> Changes:
-        """The samples of what changed, taken on the loop, so that nothing moves while they are read."""
-        dirty, self._dirty = self._dirty, set()
-        changes: Changes = []
-        for name, model in dirty:
-            endpoint = self.endpoints.get(name)
-            if endpoint is None:
-                continue
-            probed = endpoint.models.get(model)
-            if probed is not None:
-                changes.append(
-                    (endpoint, f"model {model}", [*probed.served.samples(now), *of_registered(endpoint, probed.served)])
-                )
-            elif model:
-                changes.append((endpoint, f"model {model}", None))
-            own = of_endpoint(endpoint, self._config.costs.currency)
-            if own != endpoint.shown:
-                endpoint.shown = own
-                changes.append((endpoint, "", [*own]))
-        return changes
-
-    def _render(self, changes: Changes) -> None:
-        for endpoint, key, samples in changes:
-            group = endpoint.lines_of(key).group(samples) if samples is not None else None
-            if group is None:
-                endpoint.lines.pop(key, None)
-            self._exposition.update(endpoint.page, {key: group}, endpoint.configured.series_limit)
-        own: Series = [
-            self._lateness.sample("ml_prober_lateness_seconds", ()),
-            Sample("ml_prober_spans_dropped_total", (), self._spans.dropped),
-        ]
-        self._exposition.update("prober", {"": render_group(own, {}) if self.endpoints else None})
-        self._exposition.publish()
+    def _own(self) -> Iterable[Sample | HistogramSample]:
+        yield self._lateness.sample("ml_prober_lateness_seconds", ())
+        yield Sample("ml_prober_spans_dropped_total", (), self._spans.dropped)
 
 
 def raise_file_limit() -> None:
@@ -330,6 +286,11 @@ def raise_file_limit() -> None:
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     with suppress(ValueError, OSError):
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def _shared(config: Config) -> tuple[object, ...]:
+    """What all endpoints take from the rest of the configuration when they start."""
+    return config.probes.buckets, config.stack.scrape_interval, config.tracing.sample_ratio
 
 
 async def _end(tasks: Iterable[asyncio.Task[None]]) -> None:

@@ -12,6 +12,7 @@ from tests.support.http_backend import CALL, GOOD, Backend, error_of, reply_of, 
 
 from ml_exporter.errors import ConfigError, Reason, Rejected, SourceError
 from ml_exporter.http import Client, HttpSettings
+from ml_exporter.http.credentials import Credentials
 from ml_exporter.ports import Call
 
 
@@ -91,6 +92,25 @@ def test_secrets_are_in_no_error_and_no_trace(tmp_path: Path) -> None:
     assert "is wrong" in str(error)
     assert "api_key=***" in trace
     assert "page_token=p7" in trace
+
+
+@pytest.mark.parametrize(
+    ("text", "cut", "shown"),
+    [
+        ("Bearer hush-hush-hush and more", False, "Bearer *** and more"),
+        ("'Bearer hush-hush-h…' is wrong", False, "'Bearer ***…' is wrong"),
+        ("hush-h… and hush-hush-…", False, "***… and ***…"),
+        ("Bearer hush-hush-h", True, "Bearer ***"),
+        ("one hush-… two hush-hush", True, "one ***… two ***"),
+        ("Bearer hush-hush-h", False, "Bearer hush-hush-h"),
+        ("a hu…", True, "a hu…"),
+        ("nothing of it…", True, "nothing of it…"),
+    ],
+)
+def test_of_a_secret_that_was_cut_the_beginning_is_struck_out(text: str, cut: bool, shown: str) -> None:
+    credentials = Credentials(password="hush-hush-hush")
+    credentials.headers()
+    assert credentials.mask(text, cut=cut) == shown
 
 
 def test_settings_show_no_secrets() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 from typing import Any
 
 import pytest
@@ -80,6 +81,17 @@ def test_a_canary_is_sent_as_it_was_given() -> None:
 def test_a_right_answer_of_a_real_server_tells_its_version(body: bytes, name: str, version: str) -> None:
     expected = Expected(name, datatype="INT64", shape=(2, 1), min=0, max=1, values=[[0], [1]])
     assert judge(body, expected) == Finding(version=version)
+
+
+def test_nothing_is_kept_of_the_versions_that_a_server_names() -> None:
+    tracemalloc.start()
+    try:
+        for number in range(20):
+            version = f"{number}" + "x" * 200_000
+            assert judge(json.dumps({**json.loads(TRITON), "model_version": version}).encode()).version == version
+        assert tracemalloc.get_traced_memory()[0] < 2_000_000  # bytes
+    finally:
+        tracemalloc.stop()
 
 
 @pytest.mark.parametrize("version", [None, ""])

@@ -16,14 +16,18 @@ from ml_exporter.ports import Answer, Step
 
 SHORT = 65_536
 """Bytes of a body that nobody wants, read so that the connection can be kept."""
-REFUSAL = 4_096
+BEGINNING = 4_096
+"""Bytes that are kept of a body that is not judged as a whole, to be quoted."""
+MOST_LINES = 20_000
+"""Of a stream, not counting empty ones: each costs some hundred bytes beside its text. The longest stream that may be
+right has 4,096 chunks with text (protocol openai), each perhaps with a comment, a name and an id beside its data."""
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
 
 class Seen:
     """What is known of an exchange while it lasts, so that a failure can tell how far it came."""
 
-    __slots__ = ("began", "body", "status")
+    __slots__ = ("began", "body", "received", "status")
 
     def __init__(self) -> None:
         self.reset()
@@ -32,6 +36,9 @@ class Seen:
         """Forget an earlier attempt."""
         self.status: int | None = None
         self.body: bytes = b""
+        """What is kept of it."""
+        self.received = 0
+        """Bytes of the body, kept or not."""
         self.began = time.perf_counter()
 
 
@@ -42,6 +49,7 @@ async def read(response: aiohttp.ClientResponse, seen: Seen, limit: int, step: S
     """
     if not whole:
         seen.body = await _beginning(response)
+        seen.received = len(seen.body)
         return Answer(response.status, response.headers, seen.body)
     coding = response.headers.get("Content-Encoding", "identity").strip().lower()
     if coding not in ("", "identity"):
@@ -55,6 +63,7 @@ async def read(response: aiohttp.ClientResponse, seen: Seen, limit: int, step: S
         return await _lines(response, seen, limit, step.last_line)
     if announced is not None:
         seen.body = await response.read()
+        seen.received = len(seen.body)
     else:
         await _chunks(response, seen, limit)
     return Answer(response.status, response.headers, seen.body)
@@ -63,42 +72,41 @@ async def read(response: aiohttp.ClientResponse, seen: Seen, limit: int, step: S
 async def _beginning(response: aiohttp.ClientResponse) -> bytes:
     """What an error says, or nothing much: enough to quote; the rest only if it is short."""
     if (response.content_length or SHORT + 1) <= SHORT or response.content_length == 0:
-        return (await response.read())[:REFUSAL]
+        return (await response.read())[:BEGINNING]
     body = b""
     async for chunk in response.content.iter_any():
         body += chunk
-        if len(body) > REFUSAL:
+        if len(body) > BEGINNING:
             response.close()
             break
-    return body[:REFUSAL]
+    return body[:BEGINNING]
 
 
 async def _chunks(response: aiohttp.ClientResponse, seen: Seen, limit: int) -> None:
     parts: list[bytes] = []
-    size = 0
     async for chunk in response.content.iter_any():
         parts.append(chunk)
-        size += len(chunk)
-        if not seen.body:
-            seen.body = chunk
-        if size > limit:
-            response.close()
-            raise Malformed(f"the answer is larger than max_response_bytes ({limit})", Reason.TOO_LARGE)
+        _received(response, seen, chunk, limit)
     seen.body = b"".join(parts)
 
 
+def _received(response: aiohttp.ClientResponse, seen: Seen, chunk: bytes, limit: int) -> None:
+    """Count a chunk and keep it if it is of the beginning. Raises `Malformed` for more than `limit` bytes."""
+    seen.received += len(chunk)
+    if len(seen.body) < BEGINNING:
+        seen.body = (seen.body + chunk)[:BEGINNING]
+    if seen.received > limit:
+        response.close()
+        raise Malformed(f"the answer is larger than max_response_bytes ({limit})", Reason.TOO_LARGE)
+
+
 async def _lines(response: aiohttp.ClientResponse, seen: Seen, limit: int, last_line: bytes) -> Answer:
+    """The lines of a stream and when they came, and of its body the beginning."""
     lines: list[tuple[float, bytes]] = []
     unfinished: list[bytes] = []
-    size, whole = 0, list[bytes]()
     async for chunk in response.content.iter_any():
         now = time.perf_counter() - seen.began
-        size += len(chunk)
-        whole.append(chunk)
-        seen.body = seen.body or chunk
-        if size > limit:
-            response.close()
-            raise Malformed(f"the answer is larger than max_response_bytes ({limit})", Reason.TOO_LARGE)
+        _received(response, seen, chunk, limit)
         if b"\n" not in chunk:
             unfinished.append(chunk)
             continue
@@ -107,9 +115,11 @@ async def _lines(response: aiohttp.ClientResponse, seen: Seen, limit: int, last_
         lines += [(now, line.rstrip(b"\r")) for line in finished if line.strip()]
         if last_line and lines and lines[-1][1] == last_line:
             break
+        if len(lines) > MOST_LINES:
+            response.close()
+            raise Malformed(f"the stream has more than {MOST_LINES} lines", Reason.TOO_LARGE)
     if rest := b"".join(unfinished).strip():
         lines.append((time.perf_counter() - seen.began, rest))
-    seen.body = b"".join(whole)
     return Answer(response.status, response.headers, seen.body, tuple(lines))
 
 

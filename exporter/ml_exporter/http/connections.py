@@ -6,6 +6,7 @@ import asyncio
 import functools
 import time
 from collections.abc import Callable
+from contextvars import ContextVar
 from dataclasses import dataclass
 
 import aiohttp
@@ -18,7 +19,28 @@ from ml_exporter.http.connector import ssl_context
 
 OLDEST = 600.0
 """Seconds after which kept connections are replaced: names move, certificates are renewed."""
+IDLE = 55.0
+"""Seconds that a connection is kept without use. Balancers drop what is idle for 60 s or longer, some without telling
+either side; it is more than the usual interval, 30 s. Probes at longer intervals open a connection each."""
 _TIMEOUT = aiohttp.ClientTimeout(total=None)
+
+
+class Own:
+    """What one exchange did about its connection."""
+
+    opened = False
+    """Whether it opened one; else it was given one that had been kept."""
+
+
+_own: ContextVar[Own | None] = ContextVar("own", default=None)
+
+
+def watch() -> Own:
+    """What the next exchange of this task does about its connection."""
+    # A connection is made in a copy of its task's context. aiohttp's traces would tell the same, at a higher price.
+    own = Own()
+    _own.set(own)
+    return own
 
 
 class Connections:
@@ -33,18 +55,18 @@ class Connections:
         self._idle: list[Session] = []
         """Without connections; making a session costs nearly as much as a connection."""
         self._since = 0.0
-        self.opened = 0
         self.not_after: float | None = None
 
-    async def take(self) -> Session:
-        """For one probe: without connections yet where they are to be fresh, else the one that all share."""
-        if not self._fresh:
+    async def take(self, *, alone: bool = False) -> Session:
+        """For one probe: without connections yet where they are to be fresh or it is to be `alone`, else the one that
+        all share."""
+        if not (self._fresh or alone):
             return await self._current()
-        return self._idle.pop() if self._idle else self._open()
+        return self._idle.pop() if self._idle else self._open(alone=True)
 
     def give_back(self, session: Session) -> None:
         """The probe has ended; its connections are closed if they were for it alone."""
-        if self._fresh:
+        if session.alone:
             session.hang_up()
             self._idle.append(session)
 
@@ -62,33 +84,32 @@ class Connections:
             if before is not None:
                 await before.http.close()
         if self._shared is None:
-            self._shared, self._since = self._open(), time.monotonic()
+            self._shared, self._since = self._open(alone=False), time.monotonic()
         return self._shared
 
-    def _open(self) -> Session:
+    def _open(self, *, alone: bool) -> Session:
         connector, opened = self._connector(), list[ResponseHandler]()
         factory = functools.partial(_Telling, self._connected, opened, asyncio.get_running_loop())
         connector._factory = factory  # type: ignore[assignment]  # aiohttp has no public place for it
-        return Session(
-            aiohttp.ClientSession(
-                connector=connector, timeout=_TIMEOUT, auto_decompress=False, cookie_jar=aiohttp.DummyCookieJar()
-            ),
-            opened,
+        http = aiohttp.ClientSession(
+            connector=connector, timeout=_TIMEOUT, auto_decompress=False, cookie_jar=aiohttp.DummyCookieJar()
         )
+        # It would ask a server that hangs up a second time, on a new connection too.
+        http._retry_connection = False
+        return Session(http, opened, alone)
 
     def _connector(self) -> aiohttp.BaseConnector:
         # No limit here: the prober has one, and a model that hangs must not hold up the others of its server.
         made: aiohttp.BaseConnector
         if self._unix_socket:
-            made = aiohttp.UnixConnector(self._unix_socket, limit=0, keepalive_timeout=OLDEST)
+            made = aiohttp.UnixConnector(self._unix_socket, limit=0, keepalive_timeout=IDLE)
         else:
             made = aiohttp.TCPConnector(
-                limit=0, keepalive_timeout=OLDEST, ssl=self._ssl, resolver=self._resolver, use_dns_cache=False
+                limit=0, keepalive_timeout=IDLE, ssl=self._ssl, resolver=self._resolver, use_dns_cache=False
             )
         return made
 
     def _connected(self, transport: asyncio.BaseTransport) -> None:
-        self.opened += 1
         certificate = transport.get_extra_info("peercert")
         if certificate:
             self.not_after = answers.not_after(certificate)
@@ -101,6 +122,8 @@ class Session:
     http: aiohttp.ClientSession
     opened: list[ResponseHandler]
     """Its connections since it last hung up."""
+    alone: bool
+    """Whether it is for one probe at a time."""
 
     def hang_up(self) -> None:
         """Close its connections; it may open new ones."""
@@ -124,6 +147,8 @@ class _Telling(ResponseHandler):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
         self._opened.append(self)
+        if own := _own.get():
+            own.opened = True
         self._tell(transport)
 
     def connection_lost(self, exc: BaseException | None) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import functools
 import re
 import ssl
+from pathlib import Path
 
 import aiohttp
 from aiohttp.client_proto import ResponseHandler
@@ -33,9 +34,16 @@ def ssl_context(ca_file: str | None) -> ssl.SSLContext | bool:
     if not ca_file:
         return True
     try:
-        return ssl.create_default_context(cafile=ca_file)
+        stat = Path(ca_file).stat()
+        return _context(ca_file, (stat.st_mtime_ns, stat.st_size, stat.st_ino))
     except (OSError, ValueError) as error:
         raise ConfigError(f"ca_file {ca_file}: cannot be used: {error}") from error
+
+
+@functools.lru_cache(maxsize=64)
+def _context(ca_file: str, _stamp: tuple[int, int, int]) -> ssl.SSLContext:
+    """Made once for all who name the file, for as long as it stays as it is: a large one takes a tenth of a second."""
+    return ssl.create_default_context(cafile=ca_file)
 
 
 class _OneAnswer(ResponseHandler):

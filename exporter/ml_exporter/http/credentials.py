@@ -13,6 +13,8 @@ from ml_exporter.errors import Malformed, Reason, Rejected
 from ml_exporter.ports import Auth, Call
 
 MASK = "***"
+_CUT = "…"
+"""What a text that was shortened has in the place of its rest."""
 _MAX_SECRET_BYTES = 65_536
 _SHORTEST_HEADER_SECRET = 8  # a configured header such as `X-Scope: 1` is no secret worth garbling a text for
 _SHORTEST_BEGINNING = 4
@@ -153,20 +155,18 @@ class Credentials:
             raise Malformed(f"login at {self._login.path}: the reply holds no token in '{self._login.field}'")
         self._token = token
 
-    def mask(self, text: str) -> str:
-        """Strike out our own secrets, and fields of JSON that look like somebody's."""
+    def mask(self, text: str, *, cut: bool = False) -> str:
+        """Strike out our own secrets, and fields of JSON that look like somebody's.
+
+        Of a secret that was cut, the beginning is struck out: before each "…", and at the end of a text that was `cut`.
+        """
         for secret in self._secrets():
             text = text.replace(secret, MASK)
+            *shortened, rest = text.split(_CUT)
+            if shortened or cut:
+                ends = [_without_beginning(part, secret) for part in shortened]
+                text = _CUT.join([*ends, _without_beginning(rest, secret) if cut else rest])
         return _SECRET_FIELD.sub(rf'\1"{MASK}"', text)
-
-    def mask_beginning(self, text: str) -> str:
-        """`mask` for a text that was cut: of a secret that the cut went through, the beginning is struck out too."""
-        text = self.mask(text)
-        for secret in self._secrets():
-            for length in range(min(len(secret), len(text)), _SHORTEST_BEGINNING - 1, -1):
-                if text.endswith(secret[:length]):
-                    return text[:-length] + MASK
-        return text
 
     def _secrets(self) -> Iterable[str]:
         if self._token:
@@ -181,6 +181,14 @@ class Credentials:
 
     def _basic(self, password: str) -> str:
         return "Basic " + base64.b64encode(f"{self._username or ''}:{password}".encode()).decode()
+
+
+def _without_beginning(text: str, secret: str) -> str:
+    """A text without the beginning of a secret at its end."""
+    for length in range(min(len(secret), len(text)), _SHORTEST_BEGINNING - 1, -1):
+        if text.endswith(secret[:length]):
+            return text[:-length] + MASK
+    return text
 
 
 def masked_params(params: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:

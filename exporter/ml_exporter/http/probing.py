@@ -1,7 +1,8 @@
 """Asks an endpoint the steps of its protocol, once and without retries: what came back, when, and what it means.
 
 Nothing here is tried again: a failure that a second attempt would hide is what a probe is for. The one exception is a
-kept connection that the server had closed meanwhile, which says nothing of how it answers.
+kept connection that the server had closed meanwhile, which says nothing of how it answers: that is made up for with a
+new one.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from ml_exporter import __version__, decoding
 from ml_exporter.errors import MlExporterError, Reason, Rejected, SourceError, WrongPrediction
 from ml_exporter.http import answers
 from ml_exporter.http.client import HttpSettings, check_headers, quoted_path
-from ml_exporter.http.connections import Connections
+from ml_exporter.http.connections import Connections, watch
 from ml_exporter.http.credentials import Credentials
 from ml_exporter.http.failures import exhausted, failure, refusal
 from ml_exporter.http.spans import sampled
@@ -34,6 +35,8 @@ JUDGED_AT_ONCE = 65_536
 """Bytes."""
 PREPARED = 10_000
 """Models of one endpoint whose requests are kept ready."""
+LONGEST_VERSION = 200
+"""Characters. Real ones are numbers, tags or hashes."""
 STALE = 0.25
 """Seconds within which a connection that had been closed by the server shows itself."""
 REDIRECTS = 5
@@ -102,7 +105,7 @@ class ProbeClient:
 
     def shown(self, body: bytes, limit: int = EXCERPT) -> str:
         """The beginning of what was sent or came back as people may see it, without secrets."""
-        return self._credentials.mask_beginning(decoding.text_of(body, limit))
+        return self._credentials.mask(decoding.text_of(body, limit), cut=True)
 
     async def close(self) -> None:
         """Close the connections; the client may be used again."""
@@ -173,11 +176,14 @@ class ProbeClient:
             answer = await self._answer(request, exchange, seen)
             ended = time.perf_counter()
             # What is larger takes longer to judge than handing it to a thread.
-            small = len(answer.body) <= JUDGED_AT_ONCE
+            small = seen.received <= JUDGED_AT_ONCE
             found = step.judge(answer) if small else await asyncio.to_thread(step.judge, answer)
+            if not _fits(found.version):
+                raise _misnamed(found.version)
         except (SourceError, WrongPrediction) as error:
             problem, outcome = error, _outcome(step.check, error, judged=ended is not None)
-            found = Finding(version=getattr(error, "version", None))
+            version = getattr(error, "version", None)
+            found = Finding(version=version) if _fits(version) else NOTHING
         seconds = (ended or time.perf_counter()) - start
         said = self._credentials.mask(str(problem)) if problem else None
         excerpt = seen.body[:EXCERPT]
@@ -187,33 +193,22 @@ class ProbeClient:
         """The answer to a step, whose status is one of those accepted. Raises `SourceError`."""
         try:
             async with asyncio.timeout_at(exchange.deadline):
-                answer = await self._exchanged(request, exchange, seen)
+                answer = await self._followed(request, exchange, seen)
                 if answer.status == 401 and self._credentials.renewed():
-                    answer = await self._exchanged(request, exchange, seen)
+                    answer = await self._followed(request, exchange, seen)
         except SourceError:
             raise
         except Exception as error:
             if ours := exhausted(error):
                 raise MlExporterError(ours) from error
             ca_file, answered = self._settings.ca_file, seen.status is not None
-            received = len(seen.body)
+            received = seen.received
             translated = failure(error, timeout=exchange.timeout, received=received, answered=answered, ca_file=ca_file)
             raise translated from error
         if answer.status not in request.step.call.accept:
             said = self._credentials.mask(decoding.text_of(answer.body))
             raise refusal(answer.status, answer.headers, said, self._clock(), self._credentials.advice)
         return answer
-
-    async def _exchanged(self, request: _Request, exchange: _Exchange, seen: answers.Seen) -> Answer:
-        before, start = self._connections.opened, time.perf_counter()
-        try:
-            return await self._followed(request, exchange, seen)
-        except (aiohttp.ServerDisconnectedError, ConnectionResetError, BrokenPipeError):
-            kept = self._connections.opened == before and seen.status is None
-            if not kept or time.perf_counter() - start > STALE:
-                raise
-        # A connection from an earlier probe, closed by the server before it had heard of this one.
-        return await self._followed(request, exchange, seen)
 
     async def _followed(self, request: _Request, exchange: _Exchange, seen: answers.Seen) -> Answer:
         """The answer, after redirects that stay at the same scheme, host and port."""
@@ -230,10 +225,27 @@ class ProbeClient:
         return answer
 
     async def _sent(self, request: _Request, method: str, exchange: _Exchange, seen: answers.Seen) -> Answer:
+        own, start = watch(), time.perf_counter()
+        try:
+            return await self._exchanged(request, method, exchange, seen)
+        except aiohttp.ClientConnectorError:
+            raise  # which is a ClientOSError, too
+        except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError, ConnectionError):
+            if own.opened or seen.status is not None or time.perf_counter() - start > STALE:
+                raise
+        # A kept connection, closed by the server before it had heard of this request. Others that are kept may be, too.
+        session = await self._connections.take(alone=True)
+        try:
+            return await self._exchanged(request, method, exchange._replace(session=session.http), seen)
+        finally:
+            self._connections.give_back(session)
+
+    async def _exchanged(self, request: _Request, method: str, exchange: _Exchange, seen: answers.Seen) -> Answer:
         step, headers = request.step, request.headers.copy()
         if exchange.traceparent:
             headers["traceparent"] = exchange.traceparent
-        headers.update(self._credentials.headers())
+        if proof := self._credentials.headers():
+            headers.update(proof)
         seen.reset()
         sending = exchange.session.request(
             method, request.url, headers=headers, data=request.data, allow_redirects=False
@@ -242,6 +254,17 @@ class ProbeClient:
             seen.status = response.status
             whole = response.status in step.call.accept and step.wants_body
             return await answers.read(response, seen, self._settings.max_response_bytes, step, whole)
+
+
+def _fits(version: str | None) -> bool:
+    """Whether it can be a label, which is kept, shown and stored with each probe."""
+    return version is None or (len(version) <= LONGEST_VERSION and version.isprintable())
+
+
+def _misnamed(version: str | None) -> WrongPrediction:
+    # Were it taken for unknown, the probes of such a server would be counted for another version, without a word.
+    said = f"the version '{decoding.printable(version or '', 40)}' of {len(version or '')} characters"
+    return WrongPrediction(f"the server names {said}; allowed are {LONGEST_VERSION} printable ones")
 
 
 def _any(_answer: Answer) -> Finding:

@@ -27,7 +27,7 @@ Lookup = Callable[[str, int, socket.AddressFamily], list[ResolveResult]]
 
 
 class Resolver(AbstractResolver):
-    """Shared by all probes of a process. `permit` decides on each address that a name leads to."""
+    """Shared by all probes of a process."""
 
     def __init__(self, lookup: Lookup | None = None, clock: Callable[[], float] = time.monotonic) -> None:
         self._lookup = lookup or look_up

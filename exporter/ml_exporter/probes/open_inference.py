@@ -125,11 +125,6 @@ def _judge(target: Target, answer: Answer) -> Finding:
     except WrongPrediction as error:
         error.version = version
         raise
-    return _found(version)
-
-
-@functools.lru_cache(maxsize=256)
-def _found(version: str | None) -> Finding:
     return Finding(version=version)
 
 
