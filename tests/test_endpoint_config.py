@@ -193,7 +193,7 @@ def test_every_protocol_refuses_a_canary_that_is_none_of_its_own(protocol: str) 
 def test_a_registered_model_needs_a_version_to_be_compared_and_a_source_that_exists() -> None:
     told = endpoint(registered_model="tracking/fraud")
     untold = endpoint(registered_model="tracking/fraud", protocol="http", live_path="/", model=None)
-    assert not [note for note in warnings(from_data(told)) if "registered_model" in note]
+    assert [note for note in warnings(from_data(told)) if "sources has none" in note]
     assert [
         note for note in warnings(from_data(untold)) if note.startswith("endpoints[0].registered_model: http tells")
     ]

@@ -275,6 +275,23 @@ def test_a_page_that_is_being_rendered_does_not_come_back_after_its_endpoint_is_
     assert "ml_endpoint_info" not in asyncio.run(run())
 
 
+def test_what_could_not_be_rendered_is_rendered_the_next_time(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def run() -> str:
+        endpoints = [live("good", "http://127.0.0.1:9", interval="1h")]
+        async with Running(endpoints=endpoints) as running:
+            with monkeypatch.context() as broken:
+                broken.setattr(running.exposition, "update", lambda *_: 1 / 0)
+                await running.until(lambda: "probes could not be published" in caplog.text)
+            await running.until(lambda: "ml_endpoint_up" in running.page())
+            return running.page()
+
+    page = asyncio.run(run())
+    assert 'check="live"} 0' in page
+    assert "ml_endpoint_info{" in page
+
+
 def test_a_bug_in_reading_an_index_does_not_end_it(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -45,6 +45,8 @@ def warnings(config: Config) -> list[str]:
     watched = config.sources or config.endpoints or config.probes.allow
     found = [] if watched else ["sources and endpoints: none, so there is nothing to watch"]
     found += endpoint_config.warnings(config.endpoints)
+    if not config.sources and any(endpoint.common.registered_model for endpoint in config.endpoints):
+        found.append("endpoints: registered_model is compared with a registry, and sources has none")
     for severity in ("page", "ticket", "info", "watchdog"):
         route = getattr(config.alerting, severity)
         if not any(getattr(route, kind) for kind in RECEIVERS):

@@ -15,7 +15,7 @@ Samples: TypeAlias = Iterator[Sample | HistogramSample]
 FORGET = 3600.0
 """Seconds that the counters of a version stay after another one has taken its place."""
 VERSIONS = 5
-SEVERAL = "several"
+SEVERAL = "(several)"
 """The label of more versions than that within the time: each would be a score of series in Prometheus."""
 
 

@@ -56,8 +56,17 @@ class Pages:
         ripe = {key for key, at in self._ripening.items() if at <= now}
         self._ripening = {key: at for key, at in self._ripening.items() if key not in ripe}
         self._dirty |= ripe
-        if self._dirty:
+        if not self._dirty:
+            return
+        marked = self._dirty
+        try:
             await asyncio.to_thread(self._render, self._collect(now), list(self._own()))
+        except Exception:
+            # What was not shown is to be shown the next time.
+            self._dirty |= marked
+            for endpoint in self._endpoints.values():
+                endpoint.shown = []
+            raise
 
     def _collect(self, now: float) -> Changes:
         """The samples of what changed, taken on the loop, so that nothing moves while they are read."""

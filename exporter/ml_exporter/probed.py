@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from ml_exporter.endpoint_settings import Asked, ConfiguredEndpoint, EndpointConfig, ProbeConfig
-from ml_exporter.endpoint_states import Served
+from ml_exporter.endpoint_states import SEVERAL, Served
 from ml_exporter.http import HttpSettings
 from ml_exporter.http.probing import ProbeClient
 from ml_exporter.http.spans import Span
@@ -98,7 +98,7 @@ def of_endpoint(endpoint: Endpoint, currency: str) -> list[Sample]:
 def of_registered(endpoint: Endpoint, served: Served) -> list[Sample]:
     """What a version that answers is in the registry."""
     registered = endpoint.configured.common.registered_model
-    if registered is None or not served.version or not served.proven:
+    if registered is None or served.version in ("", SEVERAL) or not served.proven:
         return []
     source, _, model = registered.partition("/")
     return [Sample("ml_endpoint_serves_info", (source, model, served.version), 1)]

@@ -17,10 +17,10 @@ from tests.support import fault_server as faults
 from tests.support.fault_server import Behaviour, FaultServer, answer, answer_json
 from tests.support.probe_client import GOOD, PREDICT, STEPS, client_of, probed
 
-from ml_exporter.endpoint_settings import ProbeConfig
 from ml_exporter.http import connections
 from ml_exporter.model import Outcome
 from ml_exporter.ports import Result, Step
+from ml_exporter.settings import Defaults
 
 LIVE = STEPS[:1]
 WELL = answer(200, b"")
@@ -158,7 +158,7 @@ def test_a_connection_opened_for_another_model_meanwhile_does_not_make_a_kept_on
 
 
 def test_a_connection_is_not_kept_for_as_long_as_a_balancer_may_forget_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert ProbeConfig().interval < connections.IDLE < USUAL_IDLE_TIMEOUT
+    assert Defaults().interval < connections.IDLE < USUAL_IDLE_TIMEOUT
     monkeypatch.setattr(connections, "IDLE", 1e-9)
     _, server = probed(answer_json(GOOD), times=3)
     assert [asked.connection for asked in server.asked] == [1, 2, 3]
