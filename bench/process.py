@@ -16,7 +16,7 @@ START_WITHIN = 30.0
 
 
 @contextmanager
-def exporter(config: Path, port: int, shows: str) -> Iterator[tuple[float, int]]:
+def exporter(config: Path, port: int, shows: str, within: float = START_WITHIN) -> Iterator[tuple[float, int]]:
     """Run the exporter: how long until its scrape shows this text, and its process id."""
     command = [sys.executable, "-m", "ml_exporter", "run", "--config", str(config), "--log-level", "warning"]
     with (config.parent / "exporter.log").open("ab") as log:
@@ -29,7 +29,7 @@ def exporter(config: Path, port: int, shows: str) -> Iterator[tuple[float, int]]
         return shows in text
 
     try:
-        wait(port, shown, START_WITHIN, pause=0.005)
+        wait(port, shown, within, pause=0.005)
         yield time.perf_counter() - began, process.pid
     finally:
         process.terminate()

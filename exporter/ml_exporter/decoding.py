@@ -19,7 +19,7 @@ _SURROGATES = re.compile("[\ud800-\udfff]")
 def printable(text: str, limit: int = QUOTE) -> str:
     """One line of at most `limit` printable characters."""
     line = " ".join("".join(c if c.isprintable() else " " for c in text[: 4 * limit]).split())
-    return line if len(line) <= limit else line[: limit - 1] + "…"
+    return line if len(line) <= limit and len(text) <= 4 * limit else line[: limit - 1] + "…"
 
 
 def text_of(body: bytes, limit: int = 4_096) -> str:

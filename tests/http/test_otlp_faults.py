@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import resource
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -12,6 +11,7 @@ from typing import Any
 import pytest
 from tests.support.fault_server import Behaviour, answer, answer_json, cut_off, endless, hang, page, raw
 from tests.support.http_backend import run
+from tests.support.memory import peak_kib
 from tests.support.otlp_backend import SPAN, TAKEN, after, exporting, until
 
 from ml_exporter.http import otlp
@@ -111,13 +111,13 @@ async def hundred_megabytes(writer: asyncio.StreamWriter) -> None:
     ids=["page", "bytes", "wrong type", "nested", "no HTTP", "100 MB", "endless"],
 )
 def test_an_answer_that_is_no_collectors_costs_the_spans_and_no_memory(behaviour: Behaviour) -> None:
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    before = peak_kib(reset=True)
     began = time.monotonic()
     exporter, collector, _ = after([SPAN], behaviour)
     assert exporter.dropped == 1
     assert len(collector.asked) == 1
     assert time.monotonic() - began < 5
-    grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+    grown = peak_kib() - before
     assert grown < 50_000  # kB
 
 

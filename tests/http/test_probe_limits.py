@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import resource
 import threading
+import time
 
 import pytest
 from tests.support import fault_server as faults
-from tests.support.fault_server import answer_json, raw
-from tests.support.probe_client import GOOD, STEPS, probed
+from tests.support.fault_server import FaultServer, answer, answer_json, raw
+from tests.support.memory import peak_kib
+from tests.support.probe_client import GOOD, STEPS, client_of, probed
 
 from ml_exporter.http.answers import BEGINNING
 from ml_exporter.model import Check, Outcome
@@ -23,12 +24,12 @@ def test_an_answer_of_a_gigabyte_ends_within_bounded_memory() -> None:
             writer.write(b" " * 1_000_000)
             await writer.drain()
 
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    before = peak_kib(reset=True)
     for behaviour in (gigabyte, faults.endless):
         result, _ = probed(behaviour, timeout=20.0, max_response_bytes=5_000_000)
         assert result.outcome is Outcome.BAD_PREDICTION
         assert "max_response_bytes" in (result.problem or "")
-    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100_000  # KiB
+    assert peak_kib() - before < 100_000
 
 
 def test_what_a_health_check_says_at_length_is_not_read() -> None:
@@ -69,13 +70,13 @@ def streamed(heard: list[Answer], threads: list[int]) -> Step:
 
 def test_a_stream_of_short_lines_without_end_ends_within_bounded_memory() -> None:
     heard: list[Answer] = []
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    before = peak_kib(reset=True)
     result, _ = probed(
         raw(STREAM + b"ab\n" * 3_000_000), steps=[streamed(heard, [])], timeout=20.0, max_response_bytes=10_000_000
     )
     assert (result.outcome, result.problem) == (Outcome.BAD_PREDICTION, "the stream has more than 20000 lines")
     assert not heard
-    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100_000  # KiB
+    assert peak_kib() - before < 100_000
 
 
 def test_a_long_stream_is_heard_to_its_end_and_only_its_lines_are_kept() -> None:
@@ -125,3 +126,23 @@ def test_a_wrong_answer_with_a_version_that_is_no_label_is_of_none() -> None:
 def test_a_version_of_200_characters_is_told() -> None:
     result, _ = probed(answer_json({**GOOD, "model_version": "9" * 200}))
     assert (result.outcome, result.finding.version) == (Outcome.OK, "9" * 200)
+
+
+def test_judging_a_large_answer_has_the_same_time_limit_and_holds_up_nobody() -> None:
+    def judge(_answer: Answer) -> Finding:
+        time.sleep(1.0)
+        return Finding()
+
+    async def run() -> tuple[Outcome, float]:
+        async with FaultServer(answer(200, b" " * 100_000)) as server, client_of(server) as client:
+            step = Step(Check.PREDICT, Call("GET", "/"), judge)
+            probing = asyncio.ensure_future(client.probe([step], 0.3))
+            longest, before = 0.0, time.perf_counter()
+            while not probing.done():
+                await asyncio.sleep(0.01)
+                longest, before = max(longest, time.perf_counter() - before), time.perf_counter()
+            return probing.result().outcome, longest
+
+    outcome, longest = asyncio.run(run())
+    assert outcome is Outcome.TIMEOUT
+    assert longest < 0.25

@@ -11,6 +11,7 @@ import asyncio
 import random
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 import aiohttp
@@ -20,7 +21,7 @@ from multidict import CIMultiDict
 from yarl import URL
 
 from ml_exporter import __version__, decoding
-from ml_exporter.errors import MlExporterError, Reason, Rejected, SourceError, WrongPrediction
+from ml_exporter.errors import MlExporterError, Reason, Rejected, SourceError, Unreachable, WrongPrediction
 from ml_exporter.http import answers
 from ml_exporter.http.client import HttpSettings, check_headers, quoted_path
 from ml_exporter.http.connections import Connections, watch
@@ -31,8 +32,10 @@ from ml_exporter.model import Check, Outcome
 from ml_exporter.ports import NOTHING, Answer, Call, Finding, Result, Step, StepResult
 
 EXCERPT = 500
-JUDGED_AT_ONCE = 65_536
-"""Bytes."""
+JUDGED_AT_ONCE = 32_768
+"""Bytes; what is larger takes longer to judge than handing it to a thread."""
+_JUDGES = ThreadPoolExecutor(2, thread_name_prefix="judge")
+"""Of their own: hostile answers must not take the threads that render and poll."""
 PREPARED = 10_000
 """Models of one endpoint whose requests are kept ready."""
 LONGEST_VERSION = 200
@@ -175,9 +178,8 @@ class ProbeClient:
         try:
             answer = await self._answer(request, exchange, seen)
             ended = time.perf_counter()
-            # What is larger takes longer to judge than handing it to a thread.
             small = seen.received <= JUDGED_AT_ONCE
-            found = step.judge(answer) if small else await asyncio.to_thread(step.judge, answer)
+            found = step.judge(answer) if small else await _judged(step, answer, exchange)
             if not _fits(found.version):
                 raise _misnamed(found.version)
         except (SourceError, WrongPrediction) as error:
@@ -254,6 +256,16 @@ class ProbeClient:
             seen.status = response.status
             whole = response.status in step.call.accept and step.wants_body
             return await answers.read(response, seen, self._settings.max_response_bytes, step, whole)
+
+
+async def _judged(step: Step, answer: Answer, exchange: _Exchange) -> Finding:
+    """A large answer, judged in a thread, within the time of the probe. Raises `Unreachable` when that is over."""
+    loop = asyncio.get_running_loop()
+    try:
+        async with asyncio.timeout_at(exchange.deadline):
+            return await loop.run_in_executor(_JUDGES, step.judge, answer)
+    except TimeoutError:
+        raise Unreachable(f"the answer could not be judged within {exchange.timeout:g} s", Reason.TIMEOUT) from None
 
 
 def _fits(version: str | None) -> bool:
