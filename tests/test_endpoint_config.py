@@ -199,3 +199,24 @@ def test_a_registered_model_needs_a_version_to_be_compared_and_a_source_that_exi
     ]
     sources = [{"name": "trakking", "kind": "mlflow", "url": "http://mlflow:5000"}]
     assert "endpoints[0].registered_model: no source is called 'tracking'" in refusal({**told, "sources": sources})
+
+
+@pytest.mark.parametrize(
+    ("keys", "said"),
+    [
+        ({"server": "triton"}, "endpoints[0].metrics_url: missing, so nobody scrapes what triton says of itself"),
+        ({"metrics_url": "http://triton:8002/metrics"}, "endpoints[0].server: missing, so no rule reads"),
+        ({"checks": ["ready"], "canary": {"request": REQUEST}}, "endpoints[0].checks: without predict"),
+    ],
+)
+def test_what_is_probably_not_meant_is_said(keys: dict[str, Any], said: str) -> None:
+    assert [note for note in warnings(from_data(endpoint(**keys))) if note.startswith(said)]
+    whole = {"server": "triton", "metrics_url": "http://triton:8002/metrics", "canary": {"request": REQUEST}}
+    assert not [note for note in warnings(from_data(endpoint(**whole))) if note.startswith("endpoints")]
+
+
+def test_an_endpoint_that_no_service_claims_is_named_once_there_are_services() -> None:
+    services = [{"name": "risk", "owner": "x", "models": ["fraud"]}]
+    note = "endpoints[0]: 'fraud' belongs to no service, so nothing of it alerts"
+    assert note in warnings(from_data({**endpoint(), "services": services}))
+    assert note not in warnings(from_data(endpoint()))

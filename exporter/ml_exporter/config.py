@@ -45,6 +45,10 @@ def warnings(config: Config) -> list[str]:
     watched = config.sources or config.endpoints or config.probes.allow
     found = [] if watched else ["sources and endpoints: none, so there is nothing to watch"]
     found += endpoint_config.warnings(config.endpoints)
+    for index, endpoint in enumerate(config.endpoints if config.services else ()):
+        name = endpoint.common.name
+        if config.service_of_endpoint(name) == DEFAULT_SERVICE:
+            found.append(f"endpoints[{index}]: '{name}' belongs to no service, so nothing of it alerts")
     if not config.sources and any(endpoint.common.registered_model for endpoint in config.endpoints):
         found.append("endpoints: registered_model is compared with a registry, and sources has none")
     for severity in ("page", "ticket", "info", "watchdog"):

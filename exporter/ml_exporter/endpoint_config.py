@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import fnmatch
 import urllib.parse
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -48,13 +48,23 @@ def endpoints(data: Any, defaults: Defaults, folder: Path) -> tuple[ConfiguredEn
 def warnings(endpoints: Iterable[ConfiguredEndpoint]) -> list[str]:
     """What is allowed and probably not meant."""
     return [
-        f"endpoints[{index}].registered_model: {endpoint.common.protocol} tells no version, and none is configured: "
-        "nothing can be compared with the registry"
-        for index, endpoint in enumerate(endpoints)
-        if endpoint.common.registered_model
-        and not endpoint.common.version
-        and not discovery.tells_version(endpoint.common.protocol)
+        f"endpoints[{index}].{note}" for index, endpoint in enumerate(endpoints) for note in _doubts(endpoint.common)
     ]
+
+
+def _doubts(common: EndpointConfig) -> Iterator[str]:
+    untold = not common.version and not discovery.tells_version(common.protocol)
+    if common.registered_model and untold:
+        yield (
+            f"registered_model: {common.protocol} tells no version, and none is configured: nothing can be compared "
+            "with the registry"
+        )
+    if common.server and not common.metrics_url:
+        yield f"metrics_url: missing, so nobody scrapes what {common.server} says of itself, unless you do"
+    if common.metrics_url and not common.server:
+        yield "server: missing, so no rule reads what is found at metrics_url"
+    if (common.canary or common.canaries) and "predict" not in common.checks:
+        yield "checks: without predict the canary is never sent"
 
 
 def probes(data: Any, defaults: Defaults, folder: Path) -> Probes:
