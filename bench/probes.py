@@ -25,6 +25,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from bench import process, scratch, target
 from bench.table import seconds, show, size, times
+from ml_exporter.prober import PER_SECOND
 
 PEER = "ML_EXPORTER_BENCH_BLACKBOX"
 ADDRESSES = 8
@@ -157,7 +158,7 @@ def many(count: int, minutes: float) -> None:
             os.sched_setaffinity(pid, {0})
             for thread in Path(f"/proc/{pid}/task").iterdir():
                 os.sched_setaffinity(int(thread.name), {0})
-            time.sleep(2 * INTERVAL)
+            time.sleep(count / PER_SECOND + 2 * INTERVAL)  # each had its first probe, and another one
             before, cpu, began = process.scrape(own), process.cpu(pid), time.monotonic()
             while time.monotonic() - began < minutes * 60:
                 time.sleep(15)

@@ -38,8 +38,9 @@ ROOM = 1.0
 JITTER = 0.05
 """Share of the interval by which a probe may come earlier or later."""
 FIRST_WITHIN = 1.0
-PER_SECOND = 500.0
-"""A new configuration is probed within a second, or at this rate if it is large."""
+PER_SECOND = 300.0
+"""A new configuration is probed within a second, or at this rate if it is large: each first probe opens a connection,
+which costs more than all later ones."""
 PUBLISHED_EVERY = 1.0
 SHARE = 0.1
 """Of the time that publishing may take."""
@@ -110,7 +111,7 @@ class Prober:
                 if name in clients:
                     endpoint = Endpoint(configured, config.service_of_endpoint(name), clients[name])
                     self.endpoints[name] = endpoint
-                    self._start(endpoint, min(spread, configured.interval))
+                    self._start(endpoint, spread)
                 if number % 200 == 0:  # probes that are under way are being timed
                     await asyncio.sleep(0)
             for name in self.endpoints:
