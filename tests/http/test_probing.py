@@ -199,3 +199,13 @@ def test_only_sampled_traces_say_that_they_are_recorded() -> None:
             return "".join(sorted({asked.headers["traceparent"][-2:] for asked in server.asked}))
 
     assert [asyncio.run(flags(ratio)) for ratio in (0.0, 0.5, 1.0)] == ["00", "0001", "01"]
+
+
+def test_a_token_file_of_ours_that_cannot_be_read_blames_no_endpoint() -> None:
+    async def run() -> int:
+        async with FaultServer(WELL) as server, client_of(server, token_file="/nowhere/token") as client:
+            with pytest.raises(MlExporterError, match="token_file /nowhere/token: cannot be read"):
+                await client.probe(STEPS, 5.0)
+            return len(server.asked)
+
+    assert asyncio.run(run()) == 0

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
@@ -117,7 +117,8 @@ class ProbeClient:
     async def probe(self, steps: Sequence[Step], timeout: float) -> Result:  # noqa: ASYNC109 — one deadline for all of it
         """Ask the steps in order within `timeout` seconds.
 
-        Raises `MlExporterError` when this process is out of file descriptors, which no endpoint is to be blamed for.
+        Raises `MlExporterError` when this process is out of file descriptors or cannot read its own credentials, which
+        no endpoint is to be blamed for.
         """
         began, start = self._clock(), time.perf_counter()
         trace_id, span_id = f"{random.getrandbits(128):032x}", f"{random.getrandbits(64):016x}"
@@ -242,12 +243,18 @@ class ProbeClient:
         finally:
             self._connections.give_back(session)
 
+    def _proof(self) -> Mapping[str, str]:
+        """Raises `MlExporterError` for a file of ours that cannot be read: nothing was asked."""
+        try:
+            return self._credentials.headers()
+        except SourceError as error:
+            raise MlExporterError(str(error)) from error
+
     async def _exchanged(self, request: _Request, method: str, exchange: _Exchange, seen: answers.Seen) -> Answer:
         step, headers = request.step, request.headers.copy()
         if exchange.traceparent:
             headers["traceparent"] = exchange.traceparent
-        if proof := self._credentials.headers():
-            headers.update(proof)
+        headers.update(self._proof())
         seen.reset()
         sending = exchange.session.request(
             method, request.url, headers=headers, data=request.data, allow_redirects=False
