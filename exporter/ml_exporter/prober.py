@@ -38,7 +38,7 @@ ROOM = 1.0
 JITTER = 0.05
 """Share of the interval by which a probe may come earlier or later."""
 FIRST_WITHIN = 1.0
-PER_SECOND = 300.0
+PER_SECOND = 150.0
 """A new configuration is probed within a second, or at this rate if it is large: each first probe opens a connection,
 which costs more than all later ones."""
 PUBLISHED_EVERY = 1.0
