@@ -284,7 +284,7 @@ def test_every_threshold_is_used_by_an_alert() -> None:
     durations |= {"queued_too_long", "source_down_for", "backfill_after", "late_after"}
     durations |= {"scheduler_heartbeat_after", "capacity_exhausted_for", "load_errors_for"}
     durations |= {"endpoint_down_for", "model_not_ready_for", "endpoint_degraded_for", "endpoint_saturated_for"}
-    durations |= {"queue_wait", "views_disagree_for", "wrong_version_for", "index_down_for"}
+    durations |= {"queue_wait", "views_disagree_for", "wrong_version_for", "index_down_for", "metrics_down_for"}
     for name, value in json.loads(render.defaults_json())["alerting"]["thresholds"].items():
         other = "7777s" if name in durations else int(value) + 3 if name in counts else value * 0.9
         changed = alerts_of({**NO_SERVICE, "alerting": {"thresholds": {name: other}}})

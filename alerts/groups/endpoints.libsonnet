@@ -160,6 +160,25 @@ function(config)
       when: "a server's index of models cannot be read for `index_down_for`",
     },
     {
+      name: 'MLEndpointMetricsDown',
+      severity: 'ticket',
+      component: 'endpoint',
+      // Only what our scrape configuration, or one like it, labels; while the endpoint itself is down, that is the news.
+      expr: |||
+        %s == 0
+        unless on (%s)
+        %s
+      ||| % [
+        q.of('max', of.ENDPOINT, 'up', ['ml_endpoint!=""', 'server!=""'] + q.claimed),
+        of.ENDPOINT,
+        of.failingSince,
+      ],
+      'for': limits.metrics_down_for,
+      summary: 'What the server of endpoint %s says of itself cannot be read' % say.endpoint,
+      description: 'Prometheus cannot scrape its metrics: errors, latency and queue of real requests are not watched.',
+      when: 'Prometheus has not been able to scrape a `metrics_url` for `metrics_down_for`',
+    },
+    {
       name: 'MLEndpointProbesStale',
       severity: 'ticket',
       component: 'probed',

@@ -101,6 +101,7 @@ class Thresholds:
     wrong_version_for: Annotated[float, Duration("1m", "30d")] = 1800.0
     probes_stale_intervals: Annotated[float, Between(2, 1000)] = 10.0
     index_down_for: Annotated[float, Duration("1m", "1d")] = 600.0
+    metrics_down_for: Annotated[float, Duration("1m", "1d")] = 600.0
 
 
 @dataclass(frozen=True, slots=True)
