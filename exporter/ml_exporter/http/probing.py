@@ -210,7 +210,8 @@ class ProbeClient:
             raise translated from error
         if answer.status not in request.step.call.accept:
             said = self._credentials.mask(decoding.text_of(answer.body))
-            raise refusal(answer.status, answer.headers, said, self._clock(), self._credentials.advice)
+            refused = refusal(answer.status, answer.headers, said, self._clock(), self._credentials.advice)
+            raise type(refused)(f"{request.step.call.method} {request.url.path}: {refused}", refused.reason)
         return answer
 
     async def _followed(self, request: _Request, exchange: _Exchange, seen: answers.Seen) -> Answer:
