@@ -145,3 +145,8 @@ def test_native_latency_of_no_server_is_refused() -> None:
 def test_a_server_that_is_not_known_is_refused_with_those_that_are() -> None:
     refusal = refused(endpoint(server="trition"))
     assert refusal.startswith("endpoints[0].server: found 'trition'; allowed are bentoml, kserve, ")
+
+
+def test_a_server_whose_errors_are_of_no_model_needs_an_endpoint_that_names_one() -> None:
+    said = refused(endpoint(server="torchserve"))
+    assert said == "endpoints[0].model: missing; torchserve does not say of which model its errors are"
