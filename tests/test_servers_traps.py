@@ -161,7 +161,9 @@ def test_the_times_at_which_series_were_made_are_not_scraped(server: str) -> Non
 def test_quantiles_of_one_replica_are_not_scraped() -> None:
     assert any("quantile" in item.labels for item in fixture("triton"))
     assert not [item for item in BY_SERVER["triton"].series() if "quantile" in item.labels]
-    assert not [rule for server in SERVERS for rule in rules(endpoint(server=server, model="m")) if "quantile=" in rule["expr"]]
+    assert not [
+        rule for server in SERVERS for rule in rules(endpoint(server=server, model="m")) if "quantile=" in rule["expr"]
+    ]
 
 
 def test_a_model_that_does_not_exist_is_no_label_of_tensorflow_serving(tmp_path: Path) -> None:
