@@ -14,6 +14,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -57,26 +58,37 @@ def main(arguments: list[str]) -> None:
 
 
 def compare(duration: float) -> None:
-    with target.running() as port:
-        peer = statistics(_peer(port, duration) for _ in range(3))
-        rows = []
-        for connection, checks, bar in (
-            ("reuse", ["predict"], "≤ 0.50×"),
-            ("reuse", ["live", "ready", "predict"], ""),
-            ("fresh", ["predict"], "≤ 1.00×"),
-            ("fresh", ["live", "ready", "predict"], ""),
-        ):
-            ours = statistics(_ours(port, duration, connection, checks) for _ in range(3))
-            asked = "the prediction" if len(checks) == 1 else "live, ready and the prediction"
-            label = f"{'kept' if connection == 'reuse' else 'fresh'} connections, {asked}"
-            rows.append((label, seconds(peer), seconds(ours), times(ours / peer), bar))
-    show("CPU of a probe, median of three", ("", "blackbox_exporter, one request", "ours", "ratio", "bar"), rows)
+    for title, peer_rate, ours in (
+        ("as fast as one endpoint answers", None, _ours_alone),
+        (f"{RATE:.0f} probes a second, whole processes", RATE, _ours),
+    ):
+        with target.running() as port:
+            peer = statistics(_peer(port, duration, peer_rate) for _ in range(3))
+            rows = []
+            for connection, checks, bar in (
+                ("reuse", ["predict"], "≤ 0.50×"),
+                ("reuse", ["live", "ready", "predict"], ""),
+                ("fresh", ["predict"], "≤ 1.00×"),
+                ("fresh", ["live", "ready", "predict"], ""),
+            ):
+                figure = statistics(ours(port, duration, connection, checks) for _ in range(3))
+                asked = "the prediction" if len(checks) == 1 else "live, ready and the prediction"
+                label = f"{'kept' if connection == 'reuse' else 'fresh'} connections, {asked}"
+                rows.append((label, seconds(peer), seconds(figure), times(figure / peer), bar))
+        head = ("", "blackbox_exporter, one request", "ours", "ratio", "bar")
+        show(f"CPU of a probe, median of three: {title}", head, rows)
 
 
 def statistics(figures: Iterator[float]) -> float:
     """The median."""
     ordered = sorted(figures)
     return ordered[len(ordered) // 2]
+
+
+def _ours_alone(port: int, duration: float, connection: str, checks: list[str]) -> float:
+    endpoint = _endpoint("bench", f"http://127.0.0.1:{port}", "sums", connection, checks, EVERY, EVERY)
+    command = [sys.executable, "-m", "bench.probe_loop", "--seconds", str(duration), "--endpoint", json.dumps(endpoint)]
+    return float(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
 
 
 def _ours(port: int, duration: float, connection: str, checks: list[str]) -> float:
@@ -97,8 +109,8 @@ def _ours(port: int, duration: float, connection: str, checks: list[str]) -> flo
     return cpu / made["ok"]
 
 
-def _peer(port: int, duration: float) -> float:
-    """CPU seconds per probe of blackbox_exporter, asked by one client at the rate that ours has."""
+def _peer(port: int, duration: float, rate: float | None) -> float:
+    """CPU seconds per probe of blackbox_exporter, asked by one client so often a second, or as fast as it answers."""
     program = os.environ.get(PEER) or shutil.which("prometheus-blackbox-exporter")
     if program is None:
         raise RuntimeError(f"no blackbox_exporter: apt-get install prometheus-blackbox-exporter, or set {PEER}")
@@ -116,18 +128,19 @@ def _peer(port: int, duration: float) -> float:
     try:
         process.wait(own, lambda text: "blackbox_exporter_build_info" in text, 20, pause=0.1)
         return _asked(
-            running.pid, own, f"/probe?module=v2&target=http://127.0.0.1:{port}/v2/models/sums/infer", duration
+            running.pid, own, f"/probe?module=v2&target=http://127.0.0.1:{port}/v2/models/sums/infer", duration, rate
         )
     finally:
         running.kill()
         running.wait()
 
 
-def _asked(pid: int, port: int, path: str, duration: float) -> float:
+def _asked(pid: int, port: int, path: str, duration: float, rate: float | None) -> float:
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
     cpu, began, count = process.cpu(pid), time.monotonic(), 0
     while (passed := time.monotonic() - began) < duration:
-        time.sleep(max(0.0, count / RATE - passed))
+        if rate is not None:
+            time.sleep(max(0.0, count / rate - passed))
         connection.request("GET", path)
         body = connection.getresponse().read()
         if b"\nprobe_success 1" not in body:
