@@ -75,13 +75,13 @@ def test_the_same_configuration_gives_the_same_bytes() -> None:
     assert render.generate(configured(services=SERVICES)) == render.generate(configured(services=SERVICES))
 
 
-def test_rendering_takes_less_than_two_seconds(tmp_path: Path) -> None:
-    # The best of three: the machine may be busy with something else.
+def test_rendering_takes_less_than_two_seconds_of_the_processor(tmp_path: Path) -> None:
+    # Not by the clock, and the best of three: the machine may be busy with something else.
     spent = []
     for number in range(3):
-        start = time.perf_counter()
+        start = time.process_time()
         render.render(configured(services=SERVICES), tmp_path / str(number))
-        spent.append(time.perf_counter() - start)
+        spent.append(time.process_time() - start)
     assert min(spent) < 2
 
 
