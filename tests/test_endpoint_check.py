@@ -59,9 +59,8 @@ def test_a_prediction_of_a_server_that_is_not_ready_is_ok_with_a_but() -> None:
     with server_of(LIVE, answer(400, b"loading"), prediction()) as server:
         fine, lines = said({**FRAUD, "url": server.url})
     assert fine
-    assert lines == [
-        "endpoint fraud: ok, model fraud version 3 in N ms; but ready: GET /v2/models/fraud/ready: status 400: loading"
-    ]
+    asked = "GET /v2/models/fraud/ready"
+    assert lines == [f"endpoint fraud: ok, model fraud version 3 in N ms; but ready: {asked}: status 400: loading"]
 
 
 def test_models_that_are_found_are_listed_and_probed() -> None:
@@ -94,9 +93,8 @@ def test_an_index_that_cannot_be_read_fails_the_check() -> None:
     with server_of(answer(503, b"starting")) as server:
         fine, lines = said({"name": "all", "protocol": "open_inference", "discover": True, "url": server.url})
     assert not fine
-    assert lines == [
-        "endpoint all: the index of models cannot be read: server_error: POST /v2/repository/index: status 503: starting"
-    ]
+    asked = "POST /v2/repository/index"
+    assert lines == [f"endpoint all: the index of models cannot be read: server_error: {asked}: status 503: starting"]
 
 
 def test_an_unusable_file_is_the_endpoints_own_failure(tmp_path: Path) -> None:
