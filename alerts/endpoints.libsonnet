@@ -1,13 +1,9 @@
 // What is recorded of endpoints for the alerts on them.
+local edges = import 'lib/edges.libsonnet';
 local m = import 'lib/metrics.libsonnet';
 local recorded = import 'lib/recorded_endpoints.libsonnet';
 local native = import 'lib/recorded_servers.libsonnet';
 local t = import 'lib/text.libsonnet';
-
-// A bound as an exporter writes it: 1.0, which a Prometheus before 3 does not turn into 1.
-local bound(edge) =
-  local text = t.literal(t.number(edge));
-  'le=~' + std.escapeStringJson(if std.length(std.findSubstr('.', text)) > 0 then text else text + '(\\.0)?');
 
 {
   local config = $._config,
@@ -17,19 +13,13 @@ local bound(edge) =
   local ofModels(name, condition) =
     memory.unbroken(name, e.MODEL, condition, e.lastProbe, q.of('max', e.MODEL, m.ml_endpoint_up)),
 
-  // PromQL cannot look between the buckets of the probes.
   local edgeOf(endpoint, index) =
-    local limit = endpoint.latency_limit;
-    local near(edge) = std.abs(edge - limit) <= 1e-9 * limit;
-    local below = [edge for edge in config.probes.buckets if edge < limit];
-    local above = [edge for edge in config.probes.buckets if edge > limit];
-    local nearest = (if below == [] then [] else [below[std.length(below) - 1]]) + above[:1];
-    local exact = if std.member(config.probes.buckets, limit) then [limit] else std.filter(near, config.probes.buckets);
-    if exact != [] then exact[0] else
+    local edge = edges.at(config.probes.buckets, endpoint.latency_limit);
+    if edge != null then edge else
       error 'endpoints[%d].latency_limit: found %ss; allowed is an edge of probes.buckets, the nearest: %s' % [
         index,
-        t.number(limit),
-        std.join(' and ', ['%ss' % t.number(edge) for edge in nearest]),
+        t.number(endpoint.latency_limit),
+        edges.nearest(config.probes.buckets, endpoint.latency_limit),
       ],
 
   local limited = [
@@ -37,11 +27,11 @@ local bound(edge) =
     for i in std.range(0, std.length(config.endpoints) - 1)
     if config.endpoints[i].latency_limit != null && config.endpoints[i].latency_from == 'probe'
   ],
-  local edges = std.set([endpoint.edge for endpoint in limited]),
+  local limits = std.set([endpoint.edge for endpoint in limited]),
   local within = {
     local named = [endpoint.name for endpoint in limited if endpoint.edge == edge],
     [t.number(edge)]: if std.length(named) == std.length(config.endpoints) then [] else [t.anyOf('ml_endpoint', named)]
-    for edge in edges
+    for edge in limits
   },
   local byModel(increase) = 'sum by (%s) (max by (%s) (%s))' % [e.MODEL, e.VERSION, increase],
   local counted(le, edge, window) = 'increase(%s[%s])' % [
@@ -50,7 +40,7 @@ local bound(edge) =
   ],
   local timed(edge) = e.overWindows(function(window) byModel(counted('le="+Inf"', edge, window))),
   local slow(edge) = e.overWindows(function(window) byModel(
-    'clamp_min(%s - ignoring (le) %s, 0)' % [counted('le="+Inf"', edge, window), counted(bound(edge), edge, window)]
+    'clamp_min(%s - ignoring (le) %s, 0)' % [counted('le="+Inf"', edge, window), counted(edges.matcher(edge), edge, window)]
   )),
 
   // What failed and is of no model, beside models that answer, is a client's mistake: it asked for what there is not.
@@ -69,7 +59,7 @@ local bound(edge) =
     e.ENDPOINT,
     q.select(native.requests, ['model!=""']),
   ],
-  local union(of) = std.join('\nor\n', [of(edge) for edge in edges]),
+  local union(of) = std.join('\nor\n', [of(edge) for edge in limits]),
 
   prometheusRules+:: {
     groups+: [{
@@ -98,7 +88,7 @@ local bound(edge) =
         { record: recorded.requests, expr: served(native.requests) },
         { record: recorded.bad, expr: served(native.bad) },
       ] + (
-        if edges == [] then []
+        if limits == [] then []
         else [
           { record: recorded.probesTimed, expr: union(timed) },
           { record: recorded.probesSlow, expr: union(slow) },

@@ -1,0 +1,189 @@
+// Objectives: burning too fast, leaking, gone. One rule a tier for all of them: windows and factors are data.
+local recorded = import '../lib/recorded_slos.libsonnet';
+local t = import '../lib/text.libsonnet';
+local objectiveOf = import '../slos/objective.libsonnet';
+local windows = import '../slos/windows.libsonnet';
+
+local NAMES = {
+  page_fast: 'MLObjectiveBurningFast',
+  page_slow: 'MLObjectiveBurning',
+  ticket_fast: 'MLObjectiveBurningSlowly',
+  ticket_slow: 'MLObjectiveLeaking',
+};
+// In seconds: a page goes on for a while after it was over, so that what comes back is one page and not five.
+local KEPT = 600;
+local ABSENT_FOR = 3600;
+local IMPOSSIBLE_FOR = 600;
+local DEADLINE_FOR = 120;
+// Sums of rates are not exact to the last digit.
+local ROUNDING = 1.001;
+// An outage of little traffic: so many bad events within a day, and none that was good within a quarter of it.
+local OUTAGE_BAD = 3;
+// Sums of rates are seldom exactly 0.
+local NONE = 0.01;
+
+// Its name, and which of the groups that have a budget of their own.
+local objective = 'Objective {{ $labels.slo }} of {{ $labels.ml_service }}'
+                  + '{{ range $name, $value := $labels }}{{ if not (match "^(__name__|slo|ml_service)$" $name) }}'
+                  + '{{ if $value }}, {{ $name }} {{ $value }}{{ end }}{{ end }}{{ end }}';
+local asked(words, query, format) =
+  '{{ with printf %s $labels.slo | query }} %s {{ . | first | value | %s }}.{{ end }}'
+  % [std.escapeStringJson(query), words, format];
+local left = asked('Left of its budget:', 'min(%s{slo=%%q})' % recorded.budgetRemaining, 'humanizePercentage');
+local now = asked('Bad of the last five minutes:', 'max(%s{slo=%%q, window="5m"})' % recorded.errorRatio, 'humanizePercentage');
+local burning = 'Its budget burns {{ $value | printf "%.1f" }} times as fast as it may.' + now;
+
+function(config)
+  local slos = [objectiveOf(slo) for slo in config.slos];
+  local periods = { [t.duration(seconds)]: seconds for seconds in std.set([slo.window for slo in slos]) };
+
+  // Objectives of one period that have a tier and the same least number of bad events: [period, number, names].
+  local having(tier, keep) =
+    local found = [
+      [slo.period, each.minimum_bad, slo.name]
+      for slo in slos
+      if keep(slo)
+      for each in slo.tiers
+      if each.name == tier
+    ];
+    [key + [[each[2] for each in found if each[:2] == key]] for key in std.set([each[:2] for each in found])];
+  local only(period, names) =
+    if std.length(names) == std.length([slo for slo in slos if slo.period == period]) then '' else ', ' + t.anyOf('slo', names);
+
+  local series(record, period, seconds, also='') =
+    '%s{slo_window="%s", window="%s"%s}' % [record, period, t.duration(seconds), also];
+  // Both windows, or for runs, of which a short window holds none, the long one and the last run.
+  local burns(tier, of) =
+    local window = windows.of(periods[of[0]])[tier];
+    |||
+      %(long)s > %(factor)s
+      and ignoring (window)
+      %(bad)s >= %(minimum)d
+      and ignoring (window)
+      (
+        %(short)s > %(factor)s
+        or ignoring (window)
+        %(unrecovered)s{slo_window="%(period)s"} == 1
+      )
+    ||| % {
+      period: of[0],
+      factor: t.number(window.factor),
+      minimum: of[1],
+      long: series(recorded.burnRate, of[0], window.long, only(of[0], of[2])),
+      short: series(recorded.burnRate, of[0], window.short),
+      bad: series(recorded.badEvents, of[0], window.long),
+      unrecovered: recorded.unrecovered,
+    };
+  local union(queries) = 'max without (slo_window, window) (\n%s)' % std.join('or\n', queries);
+  local outage(of) =
+    local tiers = windows.of(periods[of[0]]);
+    |||
+      %(day)s >= %(atLeast)d
+      and ignoring (window)
+      %(total)s - %(bad)s < %(none)s * %(total)s
+      and ignoring (window)
+      %(bad)s < %(minimum)d
+    ||| % {
+      day: series(recorded.badEvents, of[0], tiers.ticket_fast.long, only(of[0], of[2])),
+      atLeast: OUTAGE_BAD,
+      bad: series(recorded.badEvents, of[0], tiers.page_slow.long),
+      total: series(recorded.totalEvents, of[0], tiers.page_slow.long),
+      none: t.number(NONE),
+      minimum: of[1],
+    };
+
+  local tierAlerts = [
+    local tier = windows.tiers[name];
+    {
+      name: NAMES[name],
+      severity: tier.severity,
+      component: 'objective',
+      expr: union([burns(name, of) for of in having(name, function(slo) true)]),
+      'for': tier['for'],
+      [if tier.severity == 'page' then 'keep_firing_for']: KEPT,
+      impact: if tier.severity == 'page' then 'Users get less than they were promised, now.' else 'Users get a little less than they were promised.',
+      summary: objective + (if tier.severity == 'page' then ' is burning its budget' else ' is losing its budget'),
+      description: burning + left,
+      when: '%d %% of a 30-day budget is gone within %s at this rate, and within %s it still burns as fast; not for fewer than %d bad events'
+            % [100 * tier.budget, t.duration(tier.long), t.duration(tier.short), tier.minimum_bad],
+      history: 'only what was counted since the objective was rendered counts',
+    }
+    for name in windows.names
+    if having(name, function(slo) true) != []
+  ];
+  local counted = having('page_slow', function(slo) slo.events && !slo.runs);
+
+  if slos == [] then [] else tierAlerts + (
+    if counted == [] then [] else [{
+      name: 'MLObjectiveOutage',
+      severity: 'page',
+      component: 'objective',
+      expr: union([outage(of) for of in counted]),
+      keep_firing_for: KEPT,
+      impact: 'Whoever asks gets nothing.',
+      summary: objective + ': everything fails, of the little that there is',
+      description: '{{ $value | printf "%.0f" }} bad events within a day, and for hours not a good one.' + left,
+      when: 'three events of a day were bad, none was good for six hours, and there are too few for a burn rate',
+      history: 'only what was counted since the objective was rendered counts',
+    }]
+  ) + (
+    if [slo for slo in slos if slo.deadline] == [] then [] else [{
+      name: 'MLObjectiveDeadlineMissed',
+      severity: 'page',
+      component: 'objective',
+      expr: 'max without (slo_window) (%s == 1)' % recorded.deadlineMissed,
+      'for': DEADLINE_FOR,
+      keep_firing_for: KEPT,
+      impact: 'Users work with old results.',
+      summary: objective + ': two cycles were missed',
+      description: 'What it promises is long overdue: no success in twice the time, or two due times in a row unmet.' + left,
+      when: 'there was no success for twice `within`, or a second due time was missed while the first is unmet',
+      history: 'the clock starts at the first sight of the pipeline',
+    }]
+  ) + [
+    {
+      name: 'MLObjectiveAbsent',
+      severity: 'ticket',
+      component: 'objective',
+      expr: |||
+        %s
+        unless on (slo)
+        %s
+      ||| % [recorded.objective, recorded.total],
+      'for': ABSENT_FOR,
+      impact: 'None that is known: nobody knows.',
+      summary: objective + ' is not measured: nobody knows whether it is met',
+      description: 'Its indicator has had no value for %s: a source that cannot be read, a name that has changed, or nothing to count.'
+                   % t.duration(ABSENT_FOR),
+      when: "an objective's indicator has had no value for an hour",
+      history: 'a new objective has an hour to be measured',
+    },
+    {
+      name: 'MLObjectiveImpossible',
+      severity: 'ticket',
+      component: 'objective',
+      expr: |||
+        max without (slo_window) (
+          %(bad)s > %(rounding)s * %(total)s
+          or
+          %(bad)s < 0
+        )
+      ||| % { bad: recorded.bad, total: recorded.total, rounding: t.number(ROUNDING) },
+      'for': IMPOSSIBLE_FOR,
+      impact: 'None that is known: what is counted is wrong.',
+      summary: objective + ' counts what cannot be: its indicator is wrong',
+      description: '{{ $value | printf "%.3g" }} bad events a second are more than there are, or fewer than none.',
+      when: 'more events are bad than there are, or fewer than none, for ten minutes',
+    },
+    {
+      name: 'MLObjectiveBudgetSpent',
+      severity: 'info',
+      component: 'objective',
+      expr: 'max without (slo_window) (%s < 0)' % recorded.budgetRemaining,
+      impact: 'Users got less than they were promised over the whole time.',
+      summary: objective + ' has spent its budget',
+      description: 'It is overspent: {{ $value | humanizePercentage }} of it is left.',
+      when: 'the budget of an objective is overspent',
+      history: 'only what was counted since the objective was rendered counts',
+    },
+  ]

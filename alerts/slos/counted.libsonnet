@@ -1,0 +1,46 @@
+// What is recorded of one objective: what it counts, and its promise.
+local recorded = import '../lib/recorded_slos.libsonnet';
+local t = import '../lib/text.libsonnet';
+local eventKinds = import 'events.libsonnet';
+local sliceKinds = import 'slices.libsonnet';
+local windows = import 'windows.libsonnet';
+
+local RATE = t.duration(windows.rate);
+
+function(config) {
+  local events = eventKinds(config),
+  local slices = sliceKinds(config),
+
+  local rule(slo, record, expr, labels={}) = { record: record, expr: std.rstripChars(expr, '\n'), labels: slo.labels + labels },
+  // A series of its own, as a vector by the labels that it is grouped by.
+  local own(slo, record, labels={}) = 'sum by (%s) (%s)' % [slo.by, record + t.selector({ slo: slo.name } + labels)],
+  // No bad events are 0 of them, and what is not among all of them is no event.
+  local badOf(query, window, total) =
+    if std.objectHasAll(query, 'bad') then '(\n%s\nor\n0 * %s\n)\nand\n%s' % [query.bad(window), total, total]
+    else '%s\n- (\n%s\nor\n0 * %s\n)' % [total, query.good(window), total],
+
+  promise(slo):: [
+    { record: pair[0], expr: 'vector(%s)' % t.number(pair[1]), labels: { slo: slo.name, ml_service: slo.ml_service } }
+    for pair in [[recorded.objective, 1 - slo.budget], [recorded.window, slo.window]]
+  ],
+
+  events(slo)::
+    local query = events[slo.kind](slo);
+    // From the counters themselves: sums of rates lag behind them by minutes, and this window is what pages first.
+    local seconds = windows.of(slo.window).page_fast.long;
+    local direct = { window: t.duration(seconds) };
+    local sum(expr) = '%s * (\n%s\n)' % [t.number(seconds), expr];
+    local total = '(%s / %s)' % [own(slo, recorded.totalEvents, direct), t.number(seconds)];
+    [
+      rule(slo, recorded.total, '%s > -Inf < Inf' % query.total(RATE)),
+      rule(slo, recorded.bad, badOf(query, RATE, own(slo, recorded.total))),
+      rule(slo, recorded.totalEvents, sum(query.total(direct.window)), direct),
+      rule(slo, recorded.badEvents, sum(badOf(query, direct.window, total)), direct),
+    ] + (if slo.runs then [rule(slo, recorded.unrecovered, events.unrecovered(slo))] else []),
+
+  slices(slo)::
+    [rule(slo, recorded.slice, slices[slo.kind](slo))]
+    + (if slo.deadline then [rule(slo, recorded.deadlineMissed, slices.deadlineMissed(slo))] else []),
+
+  composite(slo, components):: [rule(slo, recorded.slice, slices.composite(slo, components))],
+}

@@ -1,0 +1,50 @@
+// An entry of `slos:` → the objective with its tiers, or the reason why it cannot be.
+local t = import '../lib/text.libsonnet';
+local kinds = import 'kinds.libsonnet';
+local windows = import 'windows.libsonnet';
+
+local DEADLINE = 'deadline';
+// Shares and factors are sums of fractions of ten: what is equal on paper is equal here.
+local EXACT = 1e-9;
+
+local percent(ratio) = '%s %%' % t.number(100 * ratio);
+
+// A tier of the objective. An error ratio of 1 is the worst there is: what needs more can never fire.
+local tier(slo, kind, name, budget) =
+  local window = windows.of(slo.window)[name];
+  if window.factor * budget < 1 - EXACT then window {
+    name: name,
+    minimum_bad: if slo.minimum_bad != null then slo.minimum_bad
+    else if kind.minimum_bad != null then kind.minimum_bad
+    else super.minimum_bad,
+  } else
+    error '%s.objective: found %s; %s can never fire, for it needs %s times %s of bad ones; allowed are objectives above %s, or tiers without it' % [
+      slo.path,
+      t.number(slo.objective),
+      name,
+      t.number(window.factor),
+      percent(budget),
+      t.number(std.ceil(100 * 100 * (1 - 1 / window.factor)) / 100),
+    ];
+
+local checkedName(slo, kind, index, name) =
+  local allowed = windows.names + (if slo.kind == 'pipeline_freshness' then [DEADLINE] else []);
+  if std.member(allowed, name) then name
+  else error "%s.tiers[%d]: found '%s'; allowed for %s are %s" % [slo.path, index, name, slo.kind, std.join(', ', allowed)];
+
+function(slo)
+  local kind = kinds[slo.kind];
+  local budget = (100 - slo.objective) / 100;
+  local given = if slo.tiers == null then kind.tiers else slo.tiers;
+  local names = std.mapWithIndex(function(index, name) checkedName(slo, kind, index, name), given);
+  slo {
+    events: kind.events,
+    runs: kind.runs,
+    budget: budget,
+    period: t.duration(slo.window),
+    deadline: std.member(names, DEADLINE),
+    tiers: [tier(slo, kind, name, budget) for name in windows.names if std.member(names, name)],
+    // What each of its series is known by.
+    labels: { slo: slo.name, ml_service: slo.ml_service, slo_window: t.duration(slo.window) },
+    by: std.join(', ', slo.group_by),
+  }
