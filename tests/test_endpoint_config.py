@@ -109,6 +109,11 @@ def test_two_endpoints_of_one_name_are_refused() -> None:
             "probes.modules.v2.canary.request: ",
         ),
         ({"modules": []}, "probes.modules: "),
+        (
+            {"modules": {"v2": {"protocol": "open_inference", "username": "u", "password": "plain"}}},
+            "probes.modules.v2.password: a plain password",
+        ),
+        ({"modules": {"v2": {"password": "${PW}"}}}, "probes.modules.v2.password: ${PW} is not set"),
         ({"concurrency": 0}, "probes.concurrency: found 0; allowed are 1 to 20000"),
     ],
 )

@@ -47,6 +47,7 @@ def test_before_the_first_probe_nothing_is_known_but_since_when() -> None:
 def test_a_probe_that_could_not_be_made_takes_the_state_away_and_keeps_the_counters() -> None:
     model = served("", (result(version="3"), 100.0))
     model.lose()
+    assert model.lost
     assert values(model, "ml_endpoint_up") == {}
     assert counted(model, 1000.0) == {("3", "ok"): 1}
     assert values(model, "ml_endpoint_last_probe_timestamp_seconds") == {("fraud",): 100.0}

@@ -22,9 +22,12 @@ INDEX = answer_json([{"name": "b", "state": "READY"}, {"name": "a", "state": "RE
 
 
 def looked_at(
-    *script: Behaviour, names: tuple[str, ...] = ("fraud",), probes: int = 1, **keys: Any
+    *script: Behaviour, names: tuple[str, ...] = ("fraud",), probes: int = 1, lost: bool = False, **keys: Any
 ) -> tuple[EndpointViews, dict[str, Any]]:
-    """The views after so many probes of a server that behaves as `script` says, and the debug page of the first."""
+    """The views after so many probes of a server that behaves as `script` says, and the debug page of the first.
+
+    `lost`: and after one that could not be made.
+    """
 
     async def run() -> tuple[EndpointViews, dict[str, Any]]:
         async with FaultServer(*script) as server:
@@ -36,6 +39,9 @@ def looked_at(
                 async with asyncio.timeout(10):
                     for _ in range(probes):
                         await told.get()
+                    models = prober.endpoints[names[0]].models
+                    while lost and not any(model.served.lost for model in models.values()):  # noqa: ASYNC110 — nobody is told
+                        await asyncio.sleep(0.01)
                 found = prober.endpoints
                 debug = json.loads(json.dumps(endpoint_views.debug(found[names[0]])))
                 return endpoint_views.views(found.values()), debug
@@ -80,9 +86,24 @@ def test_an_endpoint_that_fails_is_down_and_the_debug_page_shows_each_step() -> 
 
 def test_what_was_not_probed_yet_is_starting() -> None:
     views, debug = looked_at(LIVE, probes=0, model="fraud")
-    assert views.counts == {"down": 0, "starting": 1, "up": 0}
+    assert views.counts == {"down": 0, "unknown": 0, "starting": 1, "up": 0}
     assert views.shown[0].models[0].at is None
     assert debug["models"][0]["last_probe"] is None
+
+
+def test_what_failed_and_then_could_not_be_probed_is_neither_down_nor_starting(tmp_path: Path) -> None:
+    token = tmp_path / "token"
+    token.write_text("t")
+
+    async def refuse(writer: asyncio.StreamWriter) -> None:
+        token.unlink()  # the next probe cannot be made
+        await answer(500)(writer)
+
+    keys = {"token_file": str(token), "interval": "1s", "timeout": "1s", "checks": ["live"]}
+    views, debug = looked_at(refuse, lost=True, model="fraud", **keys)
+    assert views.counts == {"down": 0, "unknown": 1, "starting": 0, "up": 0}
+    assert views.shown[0].models[0].lost
+    assert debug["models"][0]["lost"]
 
 
 def test_secrets_stay_out_of_the_debug_page(tmp_path: Path) -> None:
@@ -113,6 +134,6 @@ def test_endpoints_that_fail_come_first_and_only_some_are_shown(monkeypatch: pyt
     monkeypatch.setattr(endpoint_views, "MODELS_SHOWN", 0)
     names = ("one", "two", "three", "four")
     views, _ = looked_at(LIVE, LIVE, answer(500), LIVE, names=names, probes=4, model="fraud", checks=["live"])
-    assert views.counts == {"down": 1, "starting": 0, "up": 3}
+    assert views.counts == {"down": 1, "unknown": 0, "starting": 0, "up": 3}
     assert [view.state for view in views.shown] == ["down", "up"]
     assert [view.more for view in views.shown] == [1, 1]

@@ -57,3 +57,18 @@ def test_who_gives_up_waiting_takes_no_place() -> None:
         await asyncio.wait_for(places.take(), 5)
 
     asyncio.run(run())
+
+
+def test_the_turn_of_who_has_given_up_goes_to_the_next() -> None:
+    async def run() -> None:
+        places = Places(1, 60.0)
+        place = await places.take()
+        gone, gone_late, next_one = (asyncio.ensure_future(places.take()) for _ in range(3))
+        await asyncio.sleep(0)
+        gone.cancel()
+        places.give_back(place)
+        gone_late.cancel()  # its turn had come, and it had not yet heard of it
+        await asyncio.wait_for(next_one, 5)
+        assert gone_late.cancelled()
+
+    asyncio.run(run())

@@ -65,8 +65,11 @@ class App:
 
     # Life
 
-    async def run(self, ready: Callable[[str], None] = lambda address: None) -> None:
-        """Serve and poll until SIGTERM or SIGINT; SIGHUP reloads. `ready` is told the address."""
+    async def run(
+        self, ready: Callable[[str], None] = lambda address: None, ending: Callable[[], None] = lambda: None
+    ) -> None:
+        """Serve and poll until SIGTERM or SIGINT; SIGHUP reloads. `ready` is told the address, `ending` that the end
+        has begun."""
         stop = asyncio.Event()
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -88,6 +91,7 @@ class App:
             await stop.wait()
             log.info("stopping")
         finally:
+            ending()
             self._ready = False
             await self._stop(*self._running)
             await self.prober.close()

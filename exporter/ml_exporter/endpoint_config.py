@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from ml_exporter import discovery, schema, targets
+from ml_exporter.backend_config import Kinds, parsed
 from ml_exporter.endpoint_settings import (
     Asked,
     CanaryConfig,
@@ -27,7 +28,16 @@ from ml_exporter.ports import Call, Canary, Step, Target
 from ml_exporter.settings import Defaults
 
 LARGEST_CANARY = 10_000_000
-_FILES = ("password_file", "token_file", "ca_file")
+_UNPAIRED = "missing; a user and a password go together"
+_PROTOCOLS = Kinds(
+    key="protocol",
+    form="a section with protocol and more",
+    names=discovery.protocols,
+    options=discovery.protocol_options,
+    no_user=f"username: {_UNPAIRED}",
+    no_proof=f"password_file: {_UNPAIRED}",
+    not_together=f"password_file: {_UNPAIRED}",
+)
 
 
 def endpoints(data: Any, defaults: Defaults, folder: Path) -> tuple[ConfiguredEndpoint, ...]:
@@ -125,8 +135,8 @@ def _at(call: Call, path: str) -> Call:
 
 
 def _endpoint(data: Any, path: str, defaults: Defaults, folder: Path) -> ConfiguredEndpoint:
-    common, options, timeout = _parsed(EndpointConfig, data, path, defaults, folder)
-    interval = common.interval or defaults.interval
+    common, options = parsed(_PROTOCOLS, EndpointConfig, data, path, folder)
+    timeout, interval = common.timeout or defaults.timeout, common.interval or defaults.interval
     if timeout > interval:
         raise ConfigError(f"{path}.timeout: found {timeout:g} s; allowed is at most the interval, {interval:g} s")
     canaries = tuple(
@@ -172,50 +182,15 @@ def _check_discovery(endpoint: ConfiguredEndpoint, path: str) -> None:
 
 
 def _module(data: Any, path: str, defaults: Defaults, folder: Path) -> ConfiguredModule:
-    common, options, timeout = _parsed(ProbeConfig, data, path, defaults, folder)
-    module = ConfiguredModule(
-        common, options, timeout, canary(common.canary, folder, f"{path}.canary") if common.canary else None
-    )
+    common, options = parsed(_PROTOCOLS, ProbeConfig, data, path, folder)
+    prediction = canary(common.canary, folder, f"{path}.canary") if common.canary else None
+    module = ConfiguredModule(common, options, common.timeout or defaults.timeout, prediction)
     try:
         # The model may come with the request: any name shows whether the canary fits.
         steps_of(common, options, common.model or "any", module.canary)
     except ConfigError as error:
         raise ConfigError(f"{path}.{error}") from error
     return module
-
-
-def _parsed(cls: Any, data: Any, path: str, defaults: Defaults, folder: Path) -> tuple[Any, Any, float]:
-    """The common settings, the protocol's own ones, and the timeout."""
-    if not isinstance(data, Mapping):
-        raise ConfigError(f"{path}: allowed is a section with protocol and more")
-    known = discovery.protocols()
-    protocol = data.get("protocol")
-    if protocol is None:
-        raise ConfigError(f"{path}.protocol: missing; allowed are {', '.join(known)}")
-    if protocol not in known:
-        raise ConfigError(f"{path}.protocol: found '{protocol}'{schema.nearest(str(protocol), known)}")
-    options_type = discovery.protocol_options(protocol)
-    common_names = {f.name for f in dataclasses.fields(cls)}
-    option_names = {f.name for f in dataclasses.fields(options_type)}
-    schema.reject_unknown_keys(data, common_names | option_names, path)
-    common = schema.parse(cls, {k: v for k, v in data.items() if k in common_names}, path)
-    files = [*_FILES, *(["unix_socket"] if "unix_socket" in common_names else [])]
-    changes = {name: str(folder / getattr(common, name)) for name in files if getattr(common, name)}
-    if "url" in common_names:
-        changes["url"] = common.url.rstrip("/")
-    common = dataclasses.replace(common, **changes)
-    _check_credentials(common, path)
-    options = schema.parse(options_type, {k: v for k, v in data.items() if k in option_names}, path)
-    return common, options, common.timeout or defaults.timeout
-
-
-def _check_credentials(common: ProbeConfig, path: str) -> None:
-    ways = [name for name in ("token_file", "password_file", "password") if getattr(common, name)]
-    if len(ways) > 1:
-        raise ConfigError(f"{path}.{ways[1]}: {ways[0]} is given too; allowed is one of them")
-    if bool(common.username) != (ways[:1] in (["password"], ["password_file"])):
-        missing = "password_file" if common.username else "username"
-        raise ConfigError(f"{path}.{missing}: missing; a user and a password go together")
 
 
 def canary(config: CanaryConfig, folder: Path, path: str) -> Canary:

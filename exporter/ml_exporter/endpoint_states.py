@@ -74,6 +74,8 @@ class Served:
         self._versions: dict[str, _Version] = {}
         self.last: Result | None = None
         """None: nothing is known of now."""
+        self.lost = False
+        """Whether the last probe could not be made, for reasons of our own."""
         self.last_at = began
         self.proven = False
         """Whether the version was ever seen: what is only configured is not."""
@@ -82,7 +84,7 @@ class Served:
 
     def record(self, result: Result, now: float) -> None:
         """Count a probe. One that failed before a version answered is counted for the last known one."""
-        self.last, self.last_at = result, now
+        self.last, self.last_at, self.lost = result, now, False
         finding, ok = result.finding, result.outcome is Outcome.OK
         self.failures = 0 if ok else self.failures + 1
         self.proven = self.proven or ok or finding.version is not None
@@ -109,7 +111,7 @@ class Served:
 
     def lose(self) -> None:
         """A probe could not be made, for reasons of our own: what was seen before it tells nothing of now."""
-        self.last = None
+        self.last, self.lost = None, True
 
     def ripe_at(self, now: float) -> float | None:
         """When counters that are shown at 0 now may be shown as they are; None if there are none."""

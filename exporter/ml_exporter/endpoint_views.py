@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from ml_exporter import probe_debug
+from ml_exporter.endpoint_states import Served
 from ml_exporter.model import Outcome
 from ml_exporter.probed import Endpoint, Probed
 from ml_exporter.web.backend import EndpointView, EndpointViews, ModelView, State
@@ -15,7 +16,7 @@ ENDPOINTS_SHOWN = 200
 MODELS_SHOWN = 20
 MODELS_TOLD = 200
 """On the debug page: to strike out secrets takes some 0.3 ms a text."""
-_FIRST: dict[State, int] = {"down": 0, "starting": 1, "up": 2}
+_FIRST: dict[State, int] = {"down": 0, "unknown": 1, "starting": 2, "up": 3}
 
 
 def views(endpoints: Iterable[Endpoint]) -> EndpointViews:
@@ -56,22 +57,27 @@ def _index(endpoint: Endpoint) -> dict[str, Any] | None:
 
 def _model(endpoint: Endpoint, probed: Probed) -> dict[str, Any]:
     served = probed.served
-    about = {"model": served.model, "version": served.version, "failures": served.failures}
+    about = {"model": served.model, "version": served.version, "failures": served.failures, "lost": served.lost}
     last = served.last and probe_debug.described(served.last, endpoint.configured.common.url, endpoint.client)
     return {**about, "last_probe": last}
 
 
 def _state(endpoint: Endpoint) -> State:
+    """That of the model that is worst off; the index counts as one."""
+    known = bool(endpoint.models) or endpoint.index_up is not None
+    worst: State = "starting" if not known else "down" if endpoint.index_up is False else "up"
     # There may be 20,000, and nothing is probed meanwhile.
-    state: State = "up" if endpoint.models or endpoint.index_up else "starting"
-    if endpoint.index_up is False:
-        return "down"
     for probed in endpoint.models.values():
-        if probed.served.failures:
-            return "down"
-        if probed.served.last is None:
-            state = "starting"
-    return state
+        worst = min(worst, _state_of(probed.served), key=_FIRST.__getitem__)
+    return worst
+
+
+def _state_of(served: Served) -> State:
+    if served.lost:
+        return "unknown"
+    if served.failures:
+        return "down"
+    return "up" if served.last else "starting"
 
 
 def _worst_first(endpoint: Endpoint) -> list[Probed]:
@@ -93,7 +99,7 @@ def _view(endpoint: Endpoint, state: State) -> EndpointView:
 
 def _model_view(probed: Probed) -> ModelView:
     served, last = probed.served, probed.served.last
-    view = ModelView(served.model, served.version)
+    view = ModelView(served.model, served.version, lost=served.lost)
     if last is None:
         return view
     well = {step.check for step in last.steps if step.outcome is Outcome.OK}

@@ -34,6 +34,7 @@ class Pages:
         self.rendering = asyncio.Lock()
         self._dirty: set[tuple[str, str]] = set()
         self._ripening: dict[tuple[str, str], float] = {}
+        self._abandoned = False
 
     def mark(self, endpoint: str, model: str = "", ripe_at: float | None = None) -> None:
         """Something changed. `ripe_at`: when it has to be shown once more, in seconds since the epoch."""
@@ -45,6 +46,10 @@ class Pages:
         """Nothing of it is to be shown any more. To be called while `rendering` is held."""
         self._exposition.remove(endpoint.page)
         self._dirty.add((endpoint.name, ""))
+
+    def abandon(self) -> None:
+        """The exporter ends: nothing more is rendered, and what is being rendered is left half done."""
+        self._abandoned = True
 
     async def publish(self, now: float) -> None:
         """Bring what changed since the last time to the exposition."""
@@ -90,6 +95,8 @@ class Pages:
 
     def _render(self, changes: Changes, own: Series) -> None:
         for endpoint, part, samples in changes:
+            if self._abandoned:
+                return
             group = endpoint.lines_of(part).group(samples) if samples is not None else None
             if group is None:
                 endpoint.lines.pop(part, None)

@@ -62,10 +62,12 @@ class Endpoint:
             self.lines[part] = Lines({"ml_service": self.service, "ml_endpoint": self.name})
         return self.lines[part]
 
-    def tasks(self) -> list[asyncio.Task[None]]:
-        """Everything that is under way for it."""
-        tasks = [probed.task for probed in self.models.values()]
-        return [task for task in (*tasks, self.index_task) if task is not None]
+    def cancel(self) -> list[asyncio.Task[None]]:
+        """Cancel everything that is under way for it; the tasks, which have yet to end."""
+        tasks = [task for task in (*(probed.task for probed in self.models.values()), self.index_task) if task]
+        for task in tasks:
+            task.cancel()
+        return tasks
 
 
 def wanted(common: EndpointConfig, listed: Iterable[str]) -> list[str]:

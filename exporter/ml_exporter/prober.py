@@ -9,10 +9,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-import resource
 import time
 from collections.abc import Callable, Iterable
-from contextlib import suppress
 
 from ml_exporter import discovery
 from ml_exporter.catalog import BY_NAME
@@ -21,6 +19,7 @@ from ml_exporter.endpoint_settings import Asked, ConfiguredEndpoint
 from ml_exporter.endpoint_states import Histogram, Served
 from ml_exporter.errors import MlExporterError, SourceError
 from ml_exporter.exposition import Exposition
+from ml_exporter.http.connections import raise_file_limit
 from ml_exporter.http.otlp import SpanExporter
 from ml_exporter.http.probing import ProbeClient
 from ml_exporter.http.resolver import Resolver
@@ -46,7 +45,6 @@ SHARE = 0.1
 """Of the time that publishing may take."""
 VANISHED = 900.0
 """Seconds that a model is still asked for after it has left the index: what was unloaded by mistake must be seen."""
-
 
 Told = Callable[[Endpoint, Served, Result], None]
 
@@ -122,6 +120,9 @@ class Prober:
 
     async def close(self) -> None:
         """Stop everything; spans that wait are exported, if that takes no time."""
+        self._pages.abandon()
+        for endpoint in self.endpoints.values():  # not only when the rendering that is under way has ended
+            endpoint.cancel()
         async with self._pages.rendering:
             await self._stop(*self.endpoints)
         tasks = [task for task in (self._publisher, self._exporting) if task is not None]
@@ -130,9 +131,13 @@ class Prober:
 
     async def _stop(self, *names: str) -> None:
         gone = [self.endpoints.pop(name) for name in names]
-        await _end(task for endpoint in gone for task in endpoint.tasks())
-        await asyncio.gather(*(endpoint.client.close() for endpoint in gone))
+        # All together: ended one after the other, each takes turns of the loop.
+        tasks = [task for endpoint in gone for task in endpoint.cancel()]
         for endpoint in gone:
+            endpoint.client.abort()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        for endpoint in gone:
+            await endpoint.client.close()
             self._pages.remove(endpoint)
 
     async def _export_spans(self, config: Config) -> None:
@@ -280,13 +285,6 @@ class Prober:
     def _own(self) -> Iterable[Sample | HistogramSample]:
         yield self._lateness.sample("ml_prober_lateness_seconds", ())
         yield Sample("ml_prober_spans_dropped_total", (), self._spans.dropped)
-
-
-def raise_file_limit() -> None:
-    """Take as many file descriptors as the system gives: each endpoint may keep a connection."""
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    with suppress(ValueError, OSError):
-        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def _shared(config: Config) -> tuple[object, ...]:

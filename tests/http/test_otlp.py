@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trustme
@@ -151,9 +152,13 @@ def test_a_span_that_cannot_be_told_is_dropped_and_spoils_no_other(span: Span) -
     assert exporter.dropped == 1
 
 
-def test_a_header_that_cannot_be_sent_is_refused_at_the_start() -> None:
-    with pytest.raises(ConfigError, match=r"headers\.X"):
-        SpanExporter(Tracing("http://x", headers={"X": "a\nb"}))
+@pytest.mark.parametrize(
+    ("keys", "said"),
+    [({"headers": {"X": "a\nb"}}, r"^tracing\.headers\.X: "), ({"ca_file": "/absent"}, r"^tracing\.ca_file /absent: ")],
+)
+def test_what_cannot_be_used_is_refused_at_the_start_with_its_key(keys: dict[str, Any], said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        SpanExporter(Tracing("http://x", **keys))
 
 
 # The end

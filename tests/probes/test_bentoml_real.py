@@ -9,12 +9,12 @@ import pytest
 import requests
 from tests.support import json_served
 from tests.support.bentoml_server import BentomlServer, bentoml_server
-from tests.support.debian import Unavailable
 from tests.support.json_served import LABELS
 from tests.support.native import total
 from tests.support.probed import checks, counted, up
 from tests.support.probing import Probing
 from tests.support.programs import wait_until
+from tests.support.served import served
 
 pytestmark = pytest.mark.servers
 
@@ -23,11 +23,8 @@ PATHS = {"live_path": "/livez", "ready_path": "/readyz", "predict_path": "/predi
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BentomlServer]:
-    try:
-        with bentoml_server(tmp_path_factory.mktemp("bentoml")) as server:
-            yield server
-    except Unavailable as reason:
-        pytest.skip(str(reason))
+    with served(bentoml_server, tmp_path_factory) as server:
+        yield server
 
 
 @pytest.fixture

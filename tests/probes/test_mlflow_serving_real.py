@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 import requests
-from tests.support.frozen import frozen
+from tests.support import json_served
+from tests.support.json_served import LABELS, WELL
 from tests.support.mlflow_serving import MlflowServing, mlflow_serving
-from tests.support.probed import checks, counted, slower, up
+from tests.support.probed import checks, counted, up
 from tests.support.probing import Probing
-from tests.support.programs import free_port
 
 pytestmark = pytest.mark.servers
 
@@ -20,9 +20,11 @@ EXPECTED = {"shape": [2, 1], "values": [[3], [7]]}
 CANARY = {"request": REQUEST, "expect": [EXPECTED]}
 WHOLE = {"request": REQUEST, "expect": [{"name": "predictions", **EXPECTED}]}
 """In the style of SageMaker nothing is known of the answer."""
-WELL = {"live": "ok", "ready": "ok", "predict": "ok"}
-MODEL, VERSION = "churn", "7"
-"""By the configuration: the server names neither."""
+FAULTS = {
+    **json_served.FAULTS,
+    "error": ("http_error", "status 400"),
+    "unserialisable": ("http_error", "status 500"),
+}
 
 
 @pytest.fixture(scope="module")
@@ -37,22 +39,9 @@ def server(running: MlflowServing) -> Iterator[MlflowServing]:
     running.control.set("ok")
 
 
-@pytest.fixture
-def probing(server: MlflowServing) -> Iterator[Probing]:
-    """`fraud`, others on the same server that are less patient or ask elsewhere, and a dead one."""
-    with Probing(
-        endpoint(server, "fraud"),
-        endpoint(server, "impatient", timeout="1s"),
-        endpoint(server, "elsewhere", predict_path="/models/made-up/invocations"),
-        endpoint(server, "sagemaker", protocol="sagemaker", canary=WHOLE),
-        endpoint(server, "dead", url=f"http://127.0.0.1:{free_port()}"),
-    ) as probing:
-        yield probing
-
-
-def endpoint(server: MlflowServing, name: str, **more: Any) -> dict[str, Any]:
-    whole = {"protocol": "mlflow_scoring", "url": server.url, "model": MODEL, "version": VERSION, "canary": CANARY}
-    return {"name": name, "timeout": "20s", **whole, **more}
+def endpoint(server: MlflowServing, **more: Any) -> dict[str, Any]:
+    """The server names neither its model nor the version: the configuration does."""
+    return json_served.endpoint(server, **{"protocol": "mlflow_scoring", "canary": CANARY, **more})
 
 
 def ask(server: MlflowServing, body: Any = REQUEST, timeout: float = 10) -> requests.Response:
@@ -81,15 +70,16 @@ def test_it_has_no_metrics(server: MlflowServing) -> None:
     assert requests.get(f"{server.url}/metrics", timeout=10).status_code == 404
 
 
-@pytest.mark.parametrize(
-    ("name", "asked"), [("fraud", ("live", "ready", "predict")), ("sagemaker", ("live", "predict"))]
-)
-def test_a_ready_server_is_well_by_all_checks(probing: Probing, name: str, asked: tuple[str, ...]) -> None:
-    result = probing.probe(name)
-    assert (result.problem, checks(result)) == (None, dict.fromkeys(asked, "ok"))
-    series = probing.series()
-    assert up(series, name, MODEL, VERSION) == dict.fromkeys(asked, 1)
-    assert counted(series, name, MODEL, VERSION) == {"ok": 1}
+def test_a_ready_server_is_well_by_all_checks(server: MlflowServing) -> None:
+    json_served.does_well(endpoint(server))
+
+
+def test_in_the_style_of_sagemaker_it_is_well_too(server: MlflowServing) -> None:
+    with Probing(endpoint(server, protocol="sagemaker", canary=WHOLE)) as probing:
+        result = probing.probe()
+        series = probing.series()
+    assert (result.problem, checks(result)) == (None, {"live": "ok", "predict": "ok"})
+    assert up(series, *LABELS) == {"live": 1, "predict": 1}
 
 
 @pytest.mark.parametrize(
@@ -104,87 +94,41 @@ def test_a_ready_server_is_well_by_all_checks(probing: Probing, name: str, asked
 )
 def test_a_canary_has_one_of_four_forms(server: MlflowServing, request_: dict[str, Any]) -> None:
     canary = {"request": request_, "expect": [{"shape": [-1, 1]}]}
-    with Probing(endpoint(server, "fraud", canary=canary)) as probing:
+    with Probing(endpoint(server, canary=canary)) as probing:
         result = probing.probe()
     assert (result.problem, checks(result)) == (None, WELL)
 
 
-@pytest.mark.parametrize(
-    ("mode", "outcome", "problem"),
-    [
-        ("wrong_shape", "bad_prediction", "the prediction has the shape [2, 2]; expected is [2, 1]"),
-        ("wrong_value", "bad_prediction", "the prediction holds 103.0 at 0; expected is 3"),
-        ("error", "http_error", "status 400"),
-        ("unserialisable", "http_error", "status 500"),
-    ],
-)
-def test_a_model_that_answers_wrong_is_told_from_one_that_fails(
-    probing: Probing, server: MlflowServing, mode: str, outcome: str, problem: str
-) -> None:
-    server.control.set(mode)
-    result = probing.probe("fraud")
-    assert checks(result) == {**WELL, "predict": outcome}
-    assert result.problem is not None
-    assert problem in result.problem
-    series = probing.series()
-    assert up(series, "fraud", MODEL, VERSION) == {"live": 1, "ready": 1, "predict": 0}
-    assert counted(series, "fraud", MODEL, VERSION) == {outcome: 1}
+@pytest.mark.parametrize("mode", FAULTS)
+def test_each_fault_has_its_outcome_and_passes(server: MlflowServing, mode: str) -> None:
+    json_served.fails_and_recovers(server, endpoint(server), mode, FAULTS)
 
 
-def test_a_model_that_is_not_there_lives_and_predicts_nothing(probing: Probing) -> None:
+def test_a_model_that_is_not_there_lives_and_predicts_nothing(server: MlflowServing) -> None:
     """The server knows no names of models; what can be missing is the path."""
-    result = probing.probe("elsewhere")
-    assert checks(result) == {**WELL, "predict": "http_error"}
-    assert result.problem is not None
-    assert "status 404" in result.problem
+    json_served.answers_with(endpoint(server, predict_path="/models/made-up/invocations"), 404)
 
 
-def test_a_slow_answer_is_well_and_its_time_is_kept(probing: Probing, server: MlflowServing) -> None:
-    probing.probe("fraud")
-    server.control.set("slow", seconds=0.6)
-    result = probing.probe("fraud")
-    assert result.outcome == "ok"
-    assert 0.6 <= result.steps[-1].seconds < 5
-    assert slower(probing.series(), "0.5", "fraud", MODEL, VERSION) == 1
+def test_a_slow_prediction_is_well_until_the_time_is_up(server: MlflowServing) -> None:
+    json_served.is_slow(server, endpoint(server))
 
 
-def test_a_model_that_hangs_ends_in_timeout_while_its_server_is_ready(probing: Probing, server: MlflowServing) -> None:
-    server.control.set("hang")
-    result = probing.probe("impatient")
-    assert checks(result) == {**WELL, "predict": "timeout"}
-    assert 0.5 < result.seconds < 5
-    server.control.set("ok")
-    assert probing.probe("fraud").outcome == "ok"
+def test_a_server_that_hangs_as_a_whole_ends_in_timeout_at_the_first_check(server: MlflowServing) -> None:
+    json_served.stands_still(server, endpoint(server))
 
 
-def test_a_server_that_hangs_as_a_whole_ends_in_timeout_at_the_first_check(
-    probing: Probing, server: MlflowServing
-) -> None:
-    with frozen(server.process):
-        result = probing.probe("impatient")
-    assert checks(result) == {"live": "timeout"}
-    assert up(probing.series(), "impatient", MODEL, VERSION) == {"live": 0, "ready": 0, "predict": 0}
-    assert probing.probe("fraud").outcome == "ok"
-
-
-def test_where_nothing_listens_as_before_a_model_is_loaded_every_check_is_down(probing: Probing) -> None:
+def test_where_nothing_listens_as_before_a_model_is_loaded_every_check_is_down(server: MlflowServing) -> None:
     """Until its model is loaded this server listens to nobody: that is its way not to be ready."""
-    assert checks(probing.probe("dead")) == {"live": "unreachable"}
-    series = probing.series()
-    assert up(series, "dead", MODEL, VERSION) == {"live": 0, "ready": 0, "predict": 0}
-    assert counted(series, "dead", MODEL, VERSION) == {"unreachable": 1}
+    json_served.is_refused_beside(endpoint(server))
 
 
-def test_what_we_counted_is_what_was_sent_and_what_the_server_logged(probing: Probing, server: MlflowServing) -> None:
+def test_what_we_counted_is_what_was_sent_and_what_the_server_logged(server: MlflowServing) -> None:
     before = server.logged()
     plan = {"ok": 5, "wrong_value": 3, "wrong_shape": 2, "error": 4, "unserialisable": 1}
-    for mode, times in plan.items():
-        server.control.set(mode)
-        for _ in range(times):
-            probing.probe("fraud")
-    series = probing.series()
-    assert counted(series, "fraud", MODEL, VERSION) == {"ok": 5, "bad_prediction": 5, "http_error": 5}
-    assert series[f"ml_endpoint_probe_duration_seconds_count fraud {MODEL} {VERSION}"] == 5
+    modes = [mode for mode, times in plan.items() for _ in range(times)]
+    series = json_served.probe_each(server, endpoint(server), *modes)
+    assert counted(series, *LABELS) == {"ok": 5, "bad_prediction": 5, "http_error": 5}
+    assert series[f"ml_endpoint_probe_duration_seconds_count {' '.join(LABELS)}"] == 5
     assert server.logged() - before == {
         ("/ping", 200): 15,
         ("/health", 200): 15,

@@ -6,22 +6,19 @@ from collections.abc import Iterator
 
 import pytest
 import requests
-from tests.support.debian import Unavailable
 from tests.support.mlserver_server import MODEL_VERSION, MlserverServer, mlserver
 from tests.support.native import total
 from tests.support.open_inference import MODEL, ask, being_loaded, obeys, ready
 from tests.support.programs import wait_until
+from tests.support.served import served
 
 pytestmark = pytest.mark.servers
 
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MlserverServer]:
-    try:
-        with mlserver(tmp_path_factory.mktemp("mlserver")) as server:
-            yield server
-    except Unavailable as reason:
-        pytest.skip(str(reason))
+    with served(mlserver, tmp_path_factory) as server:
+        yield server
 
 
 @pytest.fixture

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.support.debian import Unavailable
 from tests.support.frozen import frozen
 from tests.support.mlserver_server import mlserver
 from tests.support.native import total
@@ -18,6 +17,7 @@ from tests.support.open_inference import MODEL, REQUEST, Server, being_loaded
 from tests.support.probed import checks, counted, slower, up
 from tests.support.probing import Probing
 from tests.support.programs import free_port, wait_until
+from tests.support.served import served
 from tests.support.triton_server import triton
 
 pytestmark = pytest.mark.servers
@@ -57,11 +57,8 @@ def kind(request: pytest.FixtureRequest) -> Kind:
 
 @pytest.fixture(scope="module")
 def running(kind: Kind, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    try:
-        with kind.start(tmp_path_factory.mktemp("served")) as server:
-            yield server
-    except Unavailable as reason:
-        pytest.skip(str(reason))
+    with served(kind.start, tmp_path_factory) as server:
+        yield server
 
 
 @pytest.fixture

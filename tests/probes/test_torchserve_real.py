@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 from tests.support import json_served
-from tests.support.debian import Unavailable
 from tests.support.native import total
 from tests.support.probed import checks, counted, up
 from tests.support.probing import Probing
+from tests.support.served import served
 from tests.support.torchserve_server import MODEL, MODEL_VERSION, TorchServer, torchserve
 
 pytestmark = pytest.mark.servers
@@ -18,11 +18,8 @@ pytestmark = pytest.mark.servers
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TorchServer]:
-    try:
-        with torchserve(tmp_path_factory.mktemp("torchserve")) as server:
-            yield server
-    except Unavailable as reason:
-        pytest.skip(str(reason))
+    with served(torchserve, tmp_path_factory) as server:
+        yield server
 
 
 @pytest.fixture

@@ -7,12 +7,12 @@ from contextlib import contextmanager
 
 import pytest
 import requests
-from tests.support.debian import Unavailable
 from tests.support.native import total
 from tests.support.open_inference import MODEL, ask, being_loaded, obeys, ready, state
 from tests.support.probed import checks
 from tests.support.probing import Probing
 from tests.support.programs import wait_until
+from tests.support.served import served
 from tests.support.triton_server import MODEL_VERSION, VERSION, TritonServer, triton
 
 pytestmark = pytest.mark.servers
@@ -22,11 +22,8 @@ TOO_WIDE = {"inputs": [{"name": "x", "shape": [1, 3], "datatype": "FP32", "data"
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TritonServer]:
-    try:
-        with triton(tmp_path_factory.mktemp("triton")) as server:
-            yield server
-    except Unavailable as reason:
-        pytest.skip(str(reason))
+    with served(triton, tmp_path_factory) as server:
+        yield server
 
 
 @pytest.fixture

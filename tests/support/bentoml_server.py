@@ -7,8 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import requests
-from tests.support import environments, marked
+from tests.support import environments, marked, served
 from tests.support.programs import Process, free_port, start
 from tests.support.served_models.control import FOLDER, Control
 
@@ -40,9 +39,7 @@ class BentomlServer:
 
     def metrics(self) -> str:
         """What it says of itself, as Prometheus would read it."""
-        answer = requests.get(self.metrics_url, timeout=10)
-        answer.raise_for_status()
-        return answer.text
+        return served.metrics(self.metrics_url)
 
 
 @contextmanager
@@ -72,10 +69,7 @@ def bentoml_server(folder: Path) -> Iterator[BentomlServer]:
             timeout=READY_WITHIN,
             grace=3.0,
         )
-        try:
+        with served.ended(control, process):
             yield BentomlServer(url, control, process)
-        finally:
-            control.set("ok")  # wakes what hangs, so that it ends by itself
-            process.stop()
     finally:
         marked.kill(f"{_MARK}={folder}")  # its workers are in sessions of their own

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Protocol
 
 from tests.support.frozen import frozen
@@ -57,9 +58,9 @@ def does_well(whole: Whole) -> None:
     assert counted(series, *LABELS) == {"ok": 1}
 
 
-def fails_and_recovers(server: Server, whole: Whole, mode: str) -> None:
+def fails_and_recovers(server: Server, whole: Whole, mode: str, faults: Mapping[str, tuple[str, str]] = FAULTS) -> None:
     """A fault of the model has its outcome, is counted, and leaves nothing behind when it passes."""
-    outcome, problem = FAULTS[mode]
+    outcome, problem = faults[mode]
     server.control.set(mode)
     with Probing({**whole, "timeout": "1s"} if outcome == "timeout" else whole) as probing:
         result = probing.probe()

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import yaml
 from tests.support.programs import Process, free_port, start
+from tests.support.served import ended
 from tests.support.served_models.control import Control
 
 READY_WITHIN = 180.0
@@ -63,11 +64,8 @@ def mlflow_serving(folder: Path) -> Iterator[MlflowServing]:
         timeout=READY_WITHIN,
         grace=3.0,
     )
-    try:
+    with ended(control, process):
         yield MlflowServing(url, control, process)
-    finally:
-        control.set("ok")  # wakes what hangs, so that it ends by itself
-        process.stop()
 
 
 def _write_model(folder: Path) -> None:

@@ -5,13 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
-import requests
 from tests.support import environments
-from tests.support.open_inference import MODEL
-from tests.support.programs import Process, free_port, start, wait_until
+from tests.support.open_inference import MODEL, Server
+from tests.support.programs import free_port, start
+from tests.support.served import ended
 from tests.support.served_models.control import Control
 
 VERSION = "1.7.1"
@@ -25,34 +24,12 @@ def python() -> Path:
     return environments.python(f"mlserver-{VERSION}", f"mlserver=={VERSION}")
 
 
-@dataclass
-class MlserverServer:
-    """A running server with one model: `x` FP32 [n, 2] to `y` FP32 [n, 1]."""
+class MlserverServer(Server):
+    """A running MLServer."""
 
-    url: str
-    metrics_url: str
-    control: Control
-    process: Process
-
-    def load(self) -> None:
-        self._repository("load")
-
-    def unload(self) -> None:
-        self._repository("unload")
-
-    def release(self, version: str) -> None:
-        """Serve the same model as this version instead."""
+    def describe(self, version: str) -> None:
+        """As `Server` says."""
         _describe_model(self.control.file.parent, version)
-        self.load()
-
-    def metrics(self) -> str:
-        """What it says of itself, as Prometheus would read it."""
-        answer = requests.get(self.metrics_url, timeout=10)
-        answer.raise_for_status()
-        return answer.text
-
-    def _repository(self, verb: str) -> None:
-        requests.post(f"{self.url}/v2/repository/models/{MODEL}/{verb}", timeout=30).raise_for_status()
 
 
 @contextmanager
@@ -72,14 +49,10 @@ def mlserver(folder: Path) -> Iterator[MlserverServer]:
         env={**control.environment, "HOME": str(folder)},
         grace=2.0,
     )
-    url = f"http://127.0.0.1:{http}"
-    try:
-        ready = f"{url}/v2/models/{MODEL}/ready"
-        wait_until(lambda: _ok(ready), READY_WITHIN, f"{ready} answers", watch=[process])
-        yield MlserverServer(url, f"http://127.0.0.1:{metrics}/metrics", control, process)
-    finally:
-        control.set("ok")  # wakes what hangs, so that it ends by itself
-        process.stop()
+    with ended(control, process):
+        server = MlserverServer(f"http://127.0.0.1:{http}", f"http://127.0.0.1:{metrics}/metrics", control, process)
+        server.wait_until_ready(READY_WITHIN)
+        yield server
 
 
 def _configure(folder: Path, **ports: int) -> None:
@@ -99,10 +72,3 @@ def _configure(folder: Path, **ports: int) -> None:
 def _describe_model(folder: Path, version: str) -> None:
     model = {"name": MODEL, "implementation": "mlserver_runtime.Sums", "parameters": {"version": version}}
     (folder / MODEL / "model-settings.json").write_text(json.dumps(model), encoding="utf-8")
-
-
-def _ok(url: str) -> bool:
-    try:
-        return requests.get(url, timeout=2).status_code == 200
-    except requests.ConnectionError:
-        return False

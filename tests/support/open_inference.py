@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Protocol
+from dataclasses import dataclass
+from typing import Any
 
 import requests
+from tests.support import served
 from tests.support.programs import Process, wait_until
 from tests.support.served_models.control import Control
 
@@ -16,22 +19,41 @@ REQUEST = {"inputs": [{"name": "x", "shape": [2, 2], "datatype": "FP32", "data":
 """Answered with `y` FP32 [2, 1], 3 and 7."""
 
 
-class Server(Protocol):
+@dataclass
+class Server(ABC):
     """A running server with one model: `x` FP32 [n, 2] to `y` FP32 [n, 1]."""
 
     url: str
+    metrics_url: str
     control: Control
     process: Process
 
-    def load(self) -> None: ...
+    def load(self) -> None:
+        self._repository("load")
 
-    def unload(self) -> None: ...
+    def unload(self) -> None:
+        self._repository("unload")
 
     def release(self, version: str) -> None:
         """Serve the same model as this version instead."""
+        self.describe(version)
+        self.load()
+
+    @abstractmethod
+    def describe(self, version: str) -> None:
+        """Have the server find the model as this version when it loads it."""
 
     def metrics(self) -> str:
         """What it says of itself, as Prometheus would read it."""
+        return served.metrics(self.metrics_url)
+
+    def wait_until_ready(self, within: float) -> None:
+        """Raises `NotReadyError` where the model is not ready within so many seconds."""
+        ready = f"{self.url}/v2/models/{MODEL}/ready"
+        wait_until(lambda: served.answers(ready), within, f"{ready} answers", watch=[self.process])
+
+    def _repository(self, verb: str) -> None:
+        requests.post(f"{self.url}/v2/repository/models/{MODEL}/{verb}", json={}, timeout=60).raise_for_status()
 
 
 def ask(server: Server, path: str = MODEL, body: Any = REQUEST, timeout: float = 10) -> requests.Response:

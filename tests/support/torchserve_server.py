@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import requests
-from tests.support import debian, environments
+from tests.support import debian, environments, served
 from tests.support.programs import Process, free_port, start, wait_until
 from tests.support.served_models.control import FOLDER, Control
 
@@ -56,9 +56,7 @@ class TorchServer:
 
     def metrics(self) -> str:
         """What it says of itself, as Prometheus would read it."""
-        answer = requests.get(self.metrics_url, timeout=10)
-        answer.raise_for_status()
-        return answer.text
+        return served.metrics(self.metrics_url)
 
 
 @contextmanager

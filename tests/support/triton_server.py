@@ -7,13 +7,12 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
-import requests
 from tests.support import debian, environments
-from tests.support.open_inference import MODEL
-from tests.support.programs import Process, free_port, start, wait_until
+from tests.support.open_inference import MODEL, Server
+from tests.support.programs import free_port, start
+from tests.support.served import ended
 from tests.support.served_models.control import FOLDER, Control
 
 PACKAGE = "0.7.0"
@@ -40,30 +39,19 @@ instance_group [{{ kind: KIND_CPU count: 1 }}]
 """The output's second dimension is open, or Triton itself would refuse a wrong shape."""
 
 
-@dataclass
-class TritonServer:
-    """A running server with one model: `x` FP32 [n, 2] to `y` FP32 [n, 1]."""
+class TritonServer(Server):
+    """A running Triton.
 
-    url: str
-    metrics_url: str
-    control: Control
-    process: Process
+    While it loads a model, connections that were open before, and kept, wait: the call holds up their thread. `unload`
+    returns before it is done: wait until the model is not ready.
+    """
 
-    def load(self) -> None:
-        """Connections that were open before, and kept, wait until it is done: the call holds up their thread."""
-        self._repository("load")
-
-    def unload(self) -> None:
-        """Returns before it is done: wait until the model is not ready."""
-        self._repository("unload")
-
-    def release(self, version: str) -> None:
-        """Serve the same model as this version instead."""
+    def describe(self, version: str) -> None:
+        """As `Server` says."""
         model = self.control.file.parent / "models" / MODEL
         (old,) = (path for path in model.iterdir() if path.is_dir())
         if old.name != version:
             old.rename(model / version)
-        self.load()
 
     def add(self, name: str, code: str) -> None:
         """Put another model into the repository, which is not loaded by that."""
@@ -71,15 +59,6 @@ class TritonServer:
         version.mkdir(parents=True)
         (version.parent / "config.pbtxt").write_text(_CONFIG.replace(f'"{MODEL}"', f'"{name}"'), encoding="utf-8")
         (version / "model.py").write_text(code, encoding="utf-8")
-
-    def metrics(self) -> str:
-        """What it says of itself, as Prometheus would read it."""
-        answer = requests.get(self.metrics_url, timeout=10)
-        answer.raise_for_status()
-        return answer.text
-
-    def _repository(self, verb: str) -> None:
-        requests.post(f"{self.url}/v2/repository/models/{MODEL}/{verb}", json={}, timeout=60).raise_for_status()
 
 
 @contextmanager
@@ -110,12 +89,10 @@ def triton(folder: Path) -> Iterator[TritonServer]:
     process = start("triton", arguments, log=folder / "triton.log", cwd=folder, env=environment, grace=3.0)
     server = TritonServer(f"http://127.0.0.1:{http}", f"http://127.0.0.1:{metrics}/metrics", control, process)
     try:
-        ready = f"{server.url}/v2/models/{MODEL}/ready"
-        wait_until(lambda: _ok(ready), READY_WITHIN, f"{ready} answers", watch=[process])
-        yield server
+        with ended(control, process):
+            server.wait_until_ready(READY_WITHIN)
+            yield server
     finally:
-        control.set("ok")  # wakes what hangs, so that it ends by itself
-        process.stop()
         for left in Path("/dev/shm").glob(f"{_shared(folder)}*"):
             left.unlink(missing_ok=True)
 
@@ -155,10 +132,3 @@ def _configure(folder: Path, packages: Path) -> None:
 
 def _shared(folder: Path) -> str:
     return f"ml-exporter-{folder.name}-{os.getpid()}-"
-
-
-def _ok(url: str) -> bool:
-    try:
-        return requests.get(url, timeout=2).status_code == 200
-    except requests.ConnectionError:
-        return False

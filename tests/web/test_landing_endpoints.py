@@ -21,7 +21,7 @@ def endpoint(name: str = "triton", **overrides: object) -> EndpointView:
 
 
 def get(path: str, *shown: EndpointView, more: int = 0, views: tuple[SourceView, ...] = ()) -> tuple[int, str]:
-    counts = {state: sum(view.state == state for view in shown) for state in ("up", "down", "starting")}
+    counts = {state: sum(view.state == state for view in shown) for state in ("up", "down", "unknown", "starting")}
     counts["up"] += more
     backend = CannedBackend(views=list(views), endpoint_views=EndpointViews(counts, shown))  # type: ignore[arg-type]
 
@@ -54,6 +54,14 @@ def test_what_has_not_been_probed_and_an_index_that_cannot_be_read_are_said() ->
     page = HtmlPage(get("/", new, endpoint("all", state="down", models=(), index_error="status 503"))[1])
     assert "The model: not probed yet" in page.text
     assert "The index of models cannot be read:status 503" in page.text
+
+
+def test_what_could_not_be_probed_is_said_to_be_unknown_not_new() -> None:
+    lost = endpoint("lost", state="unknown", models=(ModelView("fraud", "3", lost=True),))
+    page = HtmlPage(get("/", lost)[1])
+    assert "Endpoints: 1 unknown" in page.text
+    assert "lost ? unknown" in page.text
+    assert "fraud version 3: not known, for the last probe could not be made" in page.text
 
 
 def test_of_very_many_only_some_are_shown() -> None:

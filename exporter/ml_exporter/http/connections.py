@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import resource
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
 
@@ -23,6 +25,13 @@ IDLE = 55.0
 """Seconds that a connection is kept without use. Balancers drop what is idle for 60 s or longer, some without telling
 either side; it is more than the usual interval, 30 s. Probes at longer intervals open a connection each."""
 _TIMEOUT = aiohttp.ClientTimeout(total=None)
+
+
+def raise_file_limit() -> None:
+    """Take as many file descriptors as the system gives: each endpoint may keep a connection."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 class Own:
@@ -70,12 +79,20 @@ class Connections:
             session.hang_up()
             self._idle.append(session)
 
+    def abort(self) -> None:
+        """Drop what is open, without TLS's farewell: a server that hangs would make it wait."""
+        for session in self._sessions():
+            session.abort()
+
     async def close(self) -> None:
         """Close what is open; the object may be used again."""
-        sessions = [session for session in (self._shared, self._retired, *self._idle) if session is not None]
+        sessions = self._sessions()
         self._shared, self._retired, self._idle = None, None, []
         for session in sessions:
             await session.http.close()
+
+    def _sessions(self) -> list[Session]:
+        return [session for session in (self._shared, self._retired, *self._idle) if session is not None]
 
     async def _current(self) -> Session:
         if self._shared is not None and time.monotonic() - self._since > OLDEST:
@@ -130,6 +147,13 @@ class Session:
         for connection in self.opened:
             connection.close()
         self.opened.clear()
+
+    def abort(self) -> None:
+        """Drop its connections, whatever state they are in; it may open new ones."""
+        for connection in self.opened:
+            if connection.transport is not None:
+                connection.transport.abort()
+        self.hang_up()
 
 
 class _Telling(ResponseHandler):

@@ -24,7 +24,7 @@ from yarl import URL
 
 from ml_exporter import __version__, decoding
 from ml_exporter.endpoint_settings import Tracing
-from ml_exporter.errors import Malformed, Reason, SourceError
+from ml_exporter.errors import ConfigError, Malformed, Reason, SourceError
 from ml_exporter.http.client import check_headers
 from ml_exporter.http.connector import connector, ssl_context
 from ml_exporter.http.credentials import Credentials
@@ -84,8 +84,11 @@ class SpanExporter:
     ) -> None:
         """Without `otlp_url` nothing is taken. Raises `ConfigError` for a CA file or a header that cannot be used."""
         self._settings, self._sleep, self._rng, self._clock = settings, sleep, rng, clock
-        check_headers(settings.headers)
-        self._ssl = ssl_context(settings.ca_file)
+        try:
+            check_headers(settings.headers)
+            self._ssl = ssl_context(settings.ca_file)
+        except ConfigError as error:
+            raise ConfigError(f"tracing.{error}") from error
         self._credentials = Credentials(headers=settings.headers)
         self._url = URL(f"{(settings.otlp_url or '').rstrip('/')}/v1/traces")
         self._headers = CIMultiDict({"User-Agent": f"ml-exporter/{__version__}", **settings.headers})

@@ -89,7 +89,7 @@ def steps(target: Target) -> tuple[Step, ...]:
 
 def index(_options: Options) -> Index:
     """The models in the server's repository."""
-    return Index(Call("POST", "/v2/repository/index", headers={"Content-Type": "application/json"}, body={}), _models)
+    return Index(Call("POST", "/v2/repository/index", body={}), _models)
 
 
 def _models(answer: Answer) -> tuple[str, ...]:

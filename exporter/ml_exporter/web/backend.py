@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
-State = Literal["up", "down", "starting"]
+State = Literal["up", "down", "unknown", "starting"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,11 +34,13 @@ class ModelView:
     """Empty where an endpoint serves but one that has no name."""
     version: str
     checks: Mapping[str, bool] = field(default_factory=dict)
-    """Check → whether it went well; empty before the first probe."""
+    """Check → whether it went well; empty while that is not known."""
     outcome: str | None = None
     problem: str | None = None
     at: float | None = None
     """When the last probe ended, in seconds since the epoch."""
+    lost: bool = False
+    """Whether the last probe could not be made, for reasons of the exporter's own."""
 
 
 @dataclass(frozen=True, slots=True)

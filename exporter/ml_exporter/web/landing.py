@@ -22,7 +22,8 @@ nav a { display: inline-block; margin: .5rem 1rem .5rem 0 }
 article { border: 1px solid var(--line); border-radius: .5rem; background: var(--card); padding: .75rem 1rem;
   margin: 0 0 .75rem }
 h3, p, pre { margin: .25rem 0; overflow-wrap: anywhere } h3 { font-size: 1rem }
-.state { font-weight: 600 } .up { color: var(--up) } .down { color: var(--down) } .starting { color: var(--starting) }
+.state { font-weight: 600 } .up { color: var(--up) } .down { color: var(--down) }
+.starting, .unknown { color: var(--starting) }
 pre { white-space: pre-wrap; border-left: 3px solid var(--down); padding-left: .75rem }
 """
 _LINKS = (("metrics", "Metrics"), ("-/healthy", "Health"), ("-/ready", "Readiness"))

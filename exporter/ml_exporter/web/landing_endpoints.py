@@ -36,6 +36,8 @@ def _card(endpoint: EndpointView, now: float) -> str:
 def _model(model: ModelView, now: float) -> str:
     name = f"<b>{escape(model.model)}</b>" if model.model else "The model"
     version = f" version {escape(model.version)}" if model.version else ""
+    if model.lost:
+        return f"<p>{name}{version}: not known, for the last probe could not be made; the log says why</p>"
     if model.at is None:
         return f"<p>{name}{version}: not probed yet</p>"
     checks = ", ".join(f"{escape(check)} {'✓' if well else '✗'}" for check, well in model.checks.items())

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from ml_exporter.web.backend import State
 
-MARKS: Mapping[State, str] = {"up": "✓ up", "down": "✗ down", "starting": "… starting"}
+MARKS: Mapping[State, str] = {"up": "✓ up", "down": "✗ down", "unknown": "? unknown", "starting": "… starting"}
 _UNITS = ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"))
 
 
