@@ -2,5 +2,8 @@
 (import 'alerts/alerts.libsonnet') +
 (import 'alerts/rules.libsonnet') +
 (import 'alerts/endpoints.libsonnet') +
+(import 'alerts/escalation.libsonnet') +
 (import 'alerts/servers.libsonnet') +
+(import 'alerts/slos.libsonnet') +
+(import 'alerts/baselines.libsonnet') +
 (import 'dashboards/dashboards.libsonnet')

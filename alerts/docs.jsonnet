@@ -1,13 +1,35 @@
 // docs/alerts.md, from the alerts and the default thresholds.
 local defaults = import 'lib/defaults.json';
 local t = import 'lib/text.libsonnet';
-local alerts = ((import '../mixin.libsonnet') { _config+:: { hash: 'any' } }).mlAlerts;
+// One objective of each sort: without any there are no alerts on them.
+local slo(kind, options) = {
+  path: 'slos',
+  name: kind,
+  ml_service: 'any',
+  kind: kind,
+  options: options,
+  objective: 99.5,
+  window: 30 * 86400,
+  group_by: [],
+  tiers: null,
+  minimum_bad: null,
+  impact: null,
+};
+local config = {
+  hash: 'any',
+  alerting+: { escalation: {} },
+  slos: [slo('gauge', { expr: 'vector(1)' }), slo('ratio', {}), slo('pipeline_freshness', {})],
+};
+local alerts = ((import '../mixin.libsonnet') { _config+:: config }).mlAlerts;
 
 local limits = defaults.alerting.thresholds;
 local areas = [
   ['pipelines', 'Pipelines'],
   ['models', 'Models'],
   ['endpoints', 'Endpoints'],
+  ['baselines', 'Unlike the weeks before'],
+  ['objectives', 'Objectives'],
+  ['escalation', 'Escalation'],
   ['schedulers', 'Schedulers'],
   ['sources', 'Sources'],
   ['exporter', 'The exporter and its rules'],
@@ -54,6 +76,11 @@ function(mark, durations)
     '',
     "A heartbeat that is stale holds back none of them: the scheduler is one team's, the late pipelines are others'.",
     '',
+    '## Objectives',
+    '',
+    'The alerts on objectives are one rule a tier for all of them; `ml-exporter slo` prints, for each objective, what would alert and how',
+    'many bad events or minutes that takes. What can never fire is refused. [Objectives](objectives.md) tells how to write them.',
+    '',
     '## Down, not ready, wrong',
     '',
     'Three pages tell apart what users of an endpoint feel alike: nothing answers (`MLEndpointDown`), the server lives and its',
@@ -66,6 +93,13 @@ function(mark, durations)
     '',
     'An endpoint that is not probed any more gets neither better nor worse: nothing new fires, what fired goes on, and',
     '`MLEndpointProbesStale` says so.',
+    '',
+    '## Unlike the weeks before',
+    '',
+    'Fixed limits know no rhythm. Four tickets compare requests and mean latency of an hour, runs of six hours and the mean',
+    'duration of a day with the median of the same time of the last four weeks and of now, so that neither a daily swing nor one',
+    'odd week alarms. Two of the weeks must be known: for two weeks after an installation they are quiet. A lasting change is',
+    'usual after two to three weeks. Holidays and the days that the clocks change are not known.',
     '',
     '## While a source is down',
     '',

@@ -24,7 +24,7 @@ local windows = import 'slos/windows.libsonnet';
   local isComposite(slo) = slo.kind == 'composite',
   // Slices of time as events per second.
   local rated = [
-    { record: pair[0], expr: '%s_over_time(%s[%s]) / %d' % [pair[1], recorded.slice, t.duration(windows.rate), windows.rate] }
+    { record: pair[0], expr: '%s_over_time(%s[%s]) / %d' % [pair[1], recorded.slice, t.duration(windows.rate - windows.open), windows.rate] }
     for pair in [[recorded.total, 'count'], [recorded.bad, 'sum']]
   ],
 

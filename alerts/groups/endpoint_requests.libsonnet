@@ -32,6 +32,7 @@ function(config)
       'for': limits.endpoint_degraded_for,
       summary: 'Requests to endpoint %s fail' % say.served,
       description: say.percentage + ' of its requests fail, by its own metrics.',
+      impact: 'Part of the predictions that are asked for are not given.',
       when: 'over `endpoint_error_ratio` of the requests that a server counts fail, at least `requests_at_least` within '
             + 'five minutes, for `endpoint_degraded_for`',
     },
@@ -60,6 +61,7 @@ function(config)
       'for': limits.endpoint_degraded_for,
       summary: 'Endpoint %s is slower than its limit' % say.served,
       description: say.percentage + ' of its answers took too long.' + say.limit,
+      impact: 'Predictions take longer than promised; callers with a time limit of their own get none.',
       when: 'over `endpoint_slow_ratio` of the answers take longer than the `latency_limit` of the endpoint, at least '
             + '`slow_probes` of them (`requests_at_least`, where the server measures), for `endpoint_degraded_for`',
     },
@@ -98,6 +100,7 @@ function(config)
                    + '{{ else if lt $value 1e9 }}At the rate of the last %s, what waits takes %s to be served.'
                      % [window, say.duration]
                    + '{{ else }}Requests wait, and in the last %s none was served.{{ end }}' % window,
+      impact: 'Predictions take longer and longer; soon some are refused.',
       when: 'in `endpoint_saturated_for` the queue was on average longer than what is served within `queue_wait`, or the '
             + 'cache fuller than `cache_full`',
     },
@@ -143,6 +146,7 @@ function(config)
                    + '{{ else if eq $labels.failing "requests" }}Probes go well, and by its own metrics %s of the requests fail.'
                      % say.percentage
                    + '{{ else }}It says that its model is not ready, and the model predicts well.{{ end }}',
+      impact: 'None that is known: one of the two views is wrong, and an outage may be missed.',
       when: 'probes fail while the server counts requests that go well, or the other way round, or a model that is not '
             + 'ready predicts, for `views_disagree_for`',
     },

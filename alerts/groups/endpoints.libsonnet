@@ -55,6 +55,7 @@ function(config)
       },
       summary: 'Endpoint %s is down' % say.served,
       description: 'Every probe has failed for %s.' % say.duration + say.outcomes(of.FAILED),
+      impact: 'No predictions: whatever waits for them stops or falls back.',
       when: 'no probe has gone well for `endpoint_down_for`: time-outs, no connection, HTTP errors; never one probe alone',
     },
     {
@@ -64,6 +65,7 @@ function(config)
       expr: notReady,
       summary: 'The model at endpoint %s is not ready' % say.served,
       description: 'The server lives, and has said for %s that the model is not ready; no prediction went well.' % say.duration,
+      impact: 'No predictions of this model: whatever waits for them stops or falls back.',
       when: 'the server lives, its model is not ready and answers no predictions for `model_not_ready_for`',
     },
     {
@@ -74,7 +76,8 @@ function(config)
       summary: 'Endpoint %s answers, and its predictions are wrong' % say.served,
       description: '{{ $value | printf "%.0f" }} canary predictions were not what they must be.'
                    + say.versions(of.WRONG),
-      when: '`wrong_predictions` canaries got a wrong answer within ten minutes (an hour or four where probes are rare)',
+      impact: 'Decisions that rest on the predictions are wrong, and look as if they were right.',
+      when: '`wrong_predictions` canaries got a wrong answer within `probe_window` (an hour or four where probes are rare)',
     },
     {
       name: 'MLEndpointFlapping',
@@ -104,7 +107,8 @@ function(config)
       ],
       summary: 'Endpoint %s fails again and again, and recovers' % say.served,
       description: 'It has gone from well to failing {{ $value }} times.' + say.outcomes(of.FAILED),
-      when: 'it failed `endpoint_flaps` times within half an hour (longer where probes are rare), each time too shortly '
+      impact: 'Some predictions fail or come late.',
+      when: 'it failed `endpoint_flaps` times within three times `probe_window` (longer where probes are rare), each time too shortly '
             + 'to be down',
     },
     {
@@ -118,6 +122,7 @@ function(config)
       summary: 'The certificate of endpoint %s {{ if lt $value 0.0 }}has expired{{ else }}expires soon{{ end }}' % say.endpoint,
       description: 'It {{ if lt $value 0.0 }}was valid until {{ $value | humanizeDuration | reReplaceAll "^-" "" }} ago'
                    + '{{ else }}is valid for another {{ $value | humanizeDuration }}{{ end }}.',
+      impact: 'None yet: when the certificate ends, clients get no predictions.',
       when: 'a certificate is valid for less than `certificate_days`, or not any more',
     },
     {
@@ -136,6 +141,7 @@ function(config)
       ],
       summary: 'Endpoint %s serves version {{ $labels.version }} of {{ $labels.model }}, which is not live' % say.endpoint,
       description: 'For %s no live alias has pointed to it.' % say.duration + say.aliases,
+      impact: 'Decisions are made by another model than the one that was approved.',
       when: 'the version that answers is behind no live alias of its `registered_model` for `wrong_version_for`',
     },
     {
@@ -154,9 +160,12 @@ function(config)
         lastProbe: of.lastProbe,
         failingSince: of.failingSince,
       },
-      'for': std.max(limits.index_down_for, unlistedFor),
+      local unreadFor = std.max(limits.index_down_for, unlistedFor),
+      'for': unreadFor,
       summary: 'The models of endpoint %s cannot be listed' % say.endpoint,
-      description: 'Its index of models cannot be read: models that are new there are not probed.',
+      description: 'Its index of models has not been readable for %s: models that are new there are not probed.'
+                   % t.duration(unreadFor),
+      impact: 'None that is known: models that are new there are not watched.',
       when: "a server's index of models cannot be read for `index_down_for`",
     },
     {
@@ -175,7 +184,9 @@ function(config)
       ],
       'for': limits.metrics_down_for,
       summary: 'What the server of endpoint %s says of itself cannot be read' % say.endpoint,
-      description: 'Prometheus cannot scrape its metrics: errors, latency and queue of real requests are not watched.',
+      description: 'Prometheus has not been able to scrape its metrics for %s: errors, latency and queue of real requests are not watched.'
+                   % t.duration(limits.metrics_down_for),
+      impact: 'None that is known: errors and latency of real requests are not watched.',
       when: 'Prometheus has not been able to scrape a `metrics_url` for `metrics_down_for`',
     },
     {
@@ -194,6 +205,7 @@ function(config)
       ],
       summary: 'Endpoint %s is not probed any more: nobody knows how it is' % say.endpoint,
       description: 'Its last probe ended %s ago, over %s intervals.' % [say.duration, t.number(limits.probes_stale_intervals)],
+      impact: 'None that is known: an outage of this endpoint would not be seen.',
       when: 'no probe has ended for `probes_stale_intervals` intervals',
     },
   ] + requests(config)

@@ -52,13 +52,16 @@ function(config)
       summary: 'Pipeline {{ $labels.pipeline }} ({{ $labels.source }}) trained a worse model than usual',
       description: '{{ $labels.metric }} of the last success is {{ $value | humanizePercentage }} worse than the '
                    + 'median of the successes before it.',
+      impact: 'None yet: a worse model would be next to serve.',
       when: 'a metric of the last success is over `metric_worse_not_live` worse than its baseline',
       history: 'the last success must be younger than the first sight of the pipeline',
     },
     live(limits.metric_worse, 'ticket', 'MLModelQualityDegraded') {
+      impact: 'Decisions may be less accurate than usual.',
       when: 'a version behind a live alias is over `metric_worse` worse than its baseline',
     },
     live(limits.metric_worse_page, 'page', 'MLModelQualityDegradedLive') {
+      impact: 'Decisions are clearly less accurate than usual.',
       when: 'a version behind a live alias is over `metric_worse_page` worse than its baseline',
     },
   ]

@@ -17,10 +17,6 @@ local IMPOSSIBLE_FOR = 600;
 local DEADLINE_FOR = 120;
 // Sums of rates are not exact to the last digit.
 local ROUNDING = 1.001;
-// An outage of little traffic: so many bad events within a day, and none that was good within a quarter of it.
-local OUTAGE_BAD = 3;
-// Sums of rates are seldom exactly 0.
-local NONE = 0.01;
 
 // Its name, and which of the groups that have a budget of their own.
 local objective = 'Objective {{ $labels.slo }} of {{ $labels.ml_service }}'
@@ -85,10 +81,10 @@ function(config)
       %(bad)s < %(minimum)d
     ||| % {
       day: series(recorded.badEvents, of[0], tiers.ticket_fast.long, only(of[0], of[2])),
-      atLeast: OUTAGE_BAD,
+      atLeast: windows.outage.bad,
       bad: series(recorded.badEvents, of[0], tiers.page_slow.long),
       total: series(recorded.totalEvents, of[0], tiers.page_slow.long),
-      none: t.number(NONE),
+      none: t.number(windows.outage.good),
       minimum: of[1],
     };
 
@@ -111,7 +107,7 @@ function(config)
     for name in windows.names
     if having(name, function(slo) true) != []
   ];
-  local counted = having('page_slow', function(slo) slo.events && !slo.runs);
+  local counted = having('page_slow', function(slo) slo.outage != null);
 
   if slos == [] then [] else tierAlerts + (
     if counted == [] then [] else [{

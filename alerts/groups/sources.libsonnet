@@ -17,6 +17,7 @@ function(config)
       summary: 'Source {{ $labels.source }} cannot be read',
       description: 'Every poll has failed for %s: what its pipelines do now is unknown, and their alerts are held back.'
                    % t.duration(limits.source_down_for),
+      impact: 'None that is known: a failing pipeline would not be seen.',
       when: 'polls fail for `source_down_for`',
       history: 'it is about now',
     },
@@ -36,6 +37,7 @@ function(config)
       summary: 'What is known about source {{ $labels.source }} is old',
       description: 'The last successful poll ended {{ $value | humanizeDuration }} ago, over %s intervals.'
                    % t.number(limits.source_stale_intervals),
+      impact: 'None that is known: what happened since then is not seen.',
       when: 'no poll has succeeded for `source_stale_intervals` intervals',
       history: 'it is about now',
     },
@@ -45,7 +47,8 @@ function(config)
       component: 'source',
       expr: 'sum by (source) (max by (source, family) (increase(%s[15m]))) > 0' % m.ml_source_series_dropped_total,
       summary: 'Source {{ $labels.source }} has more series than its limit, and some are left out',
-      description: 'Tasks, then training metrics, then histograms are left out; states and last successes stay.',
+      description: 'Within 15 minutes some were left out: tasks, then training metrics, then histograms; states and last successes stay.',
+      impact: 'None: some figures are missing on dashboards.',
       when: 'series were left out within 15 minutes',
       history: 'it is about now',
     },
@@ -62,6 +65,7 @@ function(config)
       summary: 'The history of source {{ $labels.source }} is not read to its end',
       description: 'It has been read for over %s; counters of pipelines that are not read yet are missing.'
                    % backfillAfter,
+      impact: 'None: late pipelines of this source are not found yet.',
       when: 'the history is not read whole after `backfill_after`',
       history: 'a fresh installation has `backfill_after` to read it',
     },

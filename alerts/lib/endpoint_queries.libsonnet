@@ -5,14 +5,15 @@ local recorded = import 'recorded_endpoints.libsonnet';
 local t = import 'text.libsonnet';
 
 // In seconds: windows that hold enough probes of the endpoints whose interval is `upTo`.
-local paces = [
-  { upTo: 60, short: 600, long: 1800 },
+local pacesOf(window) = [
+  { upTo: 60, short: window, long: 3 * window },
   { upTo: 300, short: 3600, long: 7200 },
   { upTo: 3600, short: 14400, long: 43200 },
 ];
 
 function(config) {
   local e = self,
+  local paces = pacesOf(config.alerting.thresholds.probe_window),
   local q = (import 'queries.libsonnet')(config),
   local memory = (import 'memory.libsonnet')(config),
 

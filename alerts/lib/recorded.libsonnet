@@ -5,4 +5,6 @@
   newVersion: 'ml:model_version_new:info',
   exhaustedSince: 'ml:scheduler_exhausted_since:timestamp_seconds',
   notLoadedSince: 'ml:scheduler_not_loaded_since:timestamp_seconds',
+  // By all labels of the page.
+  pageFiringSince: 'ml:page_firing_since:timestamp_seconds',
 }

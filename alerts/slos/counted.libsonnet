@@ -14,10 +14,17 @@ function(config) {
   local rule(slo, record, expr, labels={}) = { record: record, expr: std.rstripChars(expr, '\n'), labels: slo.labels + labels },
   // A series of its own, as a vector by the labels that it is grouped by.
   local own(slo, record, labels={}) = 'sum by (%s) (%s)' % [slo.by, record + t.selector({ slo: slo.name } + labels)],
-  // No bad events are 0 of them, and what is not among all of them is no event.
-  local badOf(query, window, total) =
-    if std.objectHasAll(query, 'bad') then '(\n%s\nor\n0 * %s\n)\nand\n%s' % [query.bad(window), total, total]
-    else '%s\n- (\n%s\nor\n0 * %s\n)' % [total, query.good(window), total],
+  // What is no number is known to nobody.
+  local known(expr) = '%s > -Inf < Inf' % expr,
+  // No bad events are 0 of them, no good ones are all bad.
+  local badOf(query, window) =
+    local total = query.total(window);
+    known('(\n%s\n)' % (
+      if std.objectHasAll(query, 'bad') then '%s\nor\n0 * %s' % [query.bad(window), total]
+      else '%s - %s\nor\n%s' % [total, query.good(window), total]
+    )),
+  // An event of which nobody knows whether it was bad is none.
+  local totalOf(query, window, bad) = '%s\nand\n%s' % [known(query.total(window)), bad],
 
   promise(slo):: [
     { record: pair[0], expr: 'vector(%s)' % t.number(pair[1]), labels: { slo: slo.name, ml_service: slo.ml_service } }
@@ -30,12 +37,11 @@ function(config) {
     local seconds = windows.of(slo.window).page_fast.long;
     local direct = { window: t.duration(seconds) };
     local sum(expr) = '%s * (\n%s\n)' % [t.number(seconds), expr];
-    local total = '(%s / %s)' % [own(slo, recorded.totalEvents, direct), t.number(seconds)];
     [
-      rule(slo, recorded.total, '%s > -Inf < Inf' % query.total(RATE)),
-      rule(slo, recorded.bad, badOf(query, RATE, own(slo, recorded.total))),
-      rule(slo, recorded.totalEvents, sum(query.total(direct.window)), direct),
-      rule(slo, recorded.badEvents, sum(badOf(query, direct.window, total)), direct),
+      rule(slo, recorded.bad, badOf(query, RATE)),
+      rule(slo, recorded.total, totalOf(query, RATE, own(slo, recorded.bad))),
+      rule(slo, recorded.badEvents, sum(badOf(query, direct.window)), direct),
+      rule(slo, recorded.totalEvents, sum(totalOf(query, direct.window, own(slo, recorded.badEvents, direct))), direct),
     ] + (if slo.runs then [rule(slo, recorded.unrecovered, events.unrecovered(slo))] else []),
 
   slices(slo)::

@@ -100,9 +100,8 @@ function(config) {
     good(window): counted(slo, RUN, m.ml_run_duration_seconds + '_bucket', ofPipeline(slo) + [le], window),
   },
 
-  // What is not a number spoils every sum it is in.
   ratio(slo):: {
-    local told(expr, window) = 'sum by (%s) ((%s) > -Inf < Inf)' % [slo.by, std.strReplace(expr, '$window', window)],
+    local told(expr, window) = 'sum by (%s) (%s)' % [slo.by, std.strReplace(expr, '$window', window)],
     total(window): told(slo.options.total, window),
     [if slo.options.bad != null then 'bad']: function(window) told(slo.options.bad, window),
     [if slo.options.good != null then 'good']: function(window) told(slo.options.good, window),

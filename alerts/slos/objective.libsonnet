@@ -43,6 +43,13 @@ function(slo)
     budget: budget,
     period: t.duration(slo.window),
     deadline: std.member(names, DEADLINE),
+    // Where events are few, a burn rate says nothing, and nothing that is good says it all.
+    outage: if !kind.events || kind.runs || !std.member(names, 'page_slow') then null else {
+      local of = windows.of(slo.window),
+      bad: windows.outage.bad,
+      window: of.ticket_fast.long,
+      none_good_for: of.page_slow.long,
+    },
     tiers: [tier(slo, kind, name, budget) for name in windows.names if std.member(names, name)],
     // What each of its series is known by.
     labels: { slo: slo.name, ml_service: slo.ml_service, slo_window: t.duration(slo.window) },

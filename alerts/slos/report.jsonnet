@@ -31,6 +31,7 @@ local reported(slo) = {
   budget_ratio: slo.budget,
   budget_minutes: slo.budget * slo.window / 60,
   deadline: slo.deadline,
+  outage: slo.outage,
   tiers: [tierOf(slo, tier) for tier in slo.tiers],
 };
 

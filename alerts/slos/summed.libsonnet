@@ -21,17 +21,17 @@ function(seconds)
   // How many events there were within a window, all and bad ones, by how it is found out.
   local counts(length, total, bad) =
     local window = { window: t.duration(length) };
-    [rule(recorded.totalEvents, total(window.window), window), rule(recorded.badEvents, bad(window.window), window)];
-  local overTime(operation, record) = function(window) '%s_over_time(%s[%s])' % [operation, of(record), window];
-  local times(factor, query) = function(window) '%s * %s' % [factor, query(window)];
-  local now(record) = function(window) of(record);
+    [rule(recorded.totalEvents, total, window), rule(recorded.badEvents, bad, window)];
+  local overTime(operation, record, length) =
+    '%s_over_time(%s[%s])' % [operation, of(record), t.duration(length - windows.open)];
+  local times(factor, query) = '%s * %s' % [factor, query];
 
   local fastCounts(length) =
     // Of what is counted in events it is recorded for each: here are the slices of time.
-    if length == direct then counts(length, overTime('count', recorded.slice), overTime('sum', recorded.slice))
-    else if length == windows.rate then counts(length, times(length, now(recorded.total)), times(length, now(recorded.bad)))
-    else counts(length, times(SLICE, overTime('sum', recorded.total)), times(SLICE, overTime('sum', recorded.bad)));
-  local slowCounts(length) = counts(length, overTime('sum', recorded.totalStep), overTime('sum', recorded.badStep));
+    if length == direct then counts(length, overTime('count', recorded.slice, length), overTime('sum', recorded.slice, length))
+    else if length == windows.rate then counts(length, times(length, of(recorded.total)), times(length, of(recorded.bad)))
+    else counts(length, times(SLICE, overTime('sum', recorded.total, length)), times(SLICE, overTime('sum', recorded.bad, length)));
+  local slowCounts(length) = counts(length, overTime('sum', recorded.totalStep, length), overTime('sum', recorded.badStep, length));
 
   local ratios(these) =
     local named = { window: std.join('|', [t.duration(length) for length in these]) };

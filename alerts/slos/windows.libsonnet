@@ -20,10 +20,16 @@ local minutes(seconds) = 60 * std.floor(seconds / 60 + 0.5);
   slice:: 60,
   // How often sums over long windows are made, from sums over this.
   step:: 150,
+  // A range of Prometheus 2 has both its ends, one of Prometheus 3 only the later one: so much less holds as many samples in
+  // both.
+  open:: 1,
   // Rates are over this, and no window is shorter.
   rate:: 300,
   shortestLong:: 1800,
   tiers:: tiers,
+  // An outage of little traffic, by counting: so many bad events within ticket_fast's long window, and within page_slow's as
+  // good as none that was not. Sums of rates are seldom exactly 0.
+  outage:: { bad: 3, good: 0.01 },
   names:: ['page_fast', 'page_slow', 'ticket_fast', 'ticket_slow'],
 
   // The tiers of an objective over `period` seconds, each with its `factor`.

@@ -1,61 +1,13 @@
-"""The settings of alerts: where they fire and who hears of them, as dataclasses with their defaults and limits."""
+"""The settings of alerts: where they fire, as dataclasses with their defaults and limits."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated
 
-from ml_exporter.schema import HOST_AND_PORT, Between, Duration, Matches
-
-_SECRET_FILE = Matches(r"(?!https?:).+", "the path of a file that holds the secret, as Alertmanager finds it")
-
-
-@dataclass(frozen=True, slots=True)
-class Webhook:
-    url: Annotated[str | None, Matches(r"https?://\S+", "an address, http(s)://…")] = None
-    url_file: Annotated[str | None, _SECRET_FILE] = None
-
-
-@dataclass(frozen=True, slots=True)
-class Slack:
-    channel: str
-    api_url_file: Annotated[str, _SECRET_FILE]
-
-
-@dataclass(frozen=True, slots=True)
-class PagerDuty:
-    routing_key_file: Annotated[str, _SECRET_FILE]
-
-
-@dataclass(frozen=True, slots=True)
-class Email:
-    to: str
-    from_: str
-    smarthost: Annotated[str, HOST_AND_PORT]
-    username: str | None = None
-    password_file: Annotated[str | None, _SECRET_FILE] = None
-
-
-@dataclass(frozen=True, slots=True)
-class MSTeams:
-    webhook_url_file: Annotated[str, _SECRET_FILE]
-
-
-RECEIVERS = ("webhook", "slack", "pagerduty", "email", "msteams")
-
-
-@dataclass(frozen=True, slots=True)
-class Route:
-    """Who is told of one severity, and how often; unset times take the severity's defaults."""
-
-    webhook: Webhook | None = None
-    slack: Slack | None = None
-    pagerduty: PagerDuty | None = None
-    email: Email | None = None
-    msteams: MSTeams | None = None
-    group_wait: Annotated[float | None, Duration("0s", "1h")] = None
-    group_interval: Annotated[float | None, Duration("1s", "24h")] = None
-    repeat_interval: Annotated[float | None, Duration("1m", "5d")] = None
+from ml_exporter.routing_settings import BusinessHours, Escalation, Maintenance, OwnerRoutes, Route
+from ml_exporter.schema import Between, Duration, Matches
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +29,8 @@ class Thresholds:
     metric_worse: Annotated[float, Between(0.001, 10)] = 0.05
     metric_worse_not_live: Annotated[float, Between(0.001, 10)] = 0.10
     metric_worse_page: Annotated[float, Between(0.001, 10)] = 0.10
-    scheduler_heartbeat_after: Annotated[float, Duration("5m", "7d")] = 600.0
+    scheduler_heartbeat_after: Annotated[float, Duration("30s", "7d")] = 600.0
+    """At least twice the time between two readings of heartbeats, of every source."""
     capacity_exhausted_for: Annotated[float, Duration("1m", "30d")] = 3600.0
     load_errors_for: Annotated[float, Duration("1m", "30d")] = 600.0
     source_down_for: Annotated[float, Duration("0s", "1d")] = 300.0
@@ -85,6 +38,8 @@ class Thresholds:
     backfill_after: Annotated[float, Duration("1m", "30d")] = 86400.0
     endpoint_down_for: Annotated[float, Duration("0s", "1d")] = 120.0
     model_not_ready_for: Annotated[float, Duration("0s", "1d")] = 300.0
+    probe_window: Annotated[float, Duration("1m", "3h")] = 600.0
+    """Wrong answers are counted over it, slow ones and flaps over three times as long; longer where probes are rare."""
     wrong_predictions: Annotated[int, Between(1, 1000)] = 3
     endpoint_flaps: Annotated[int, Between(1, 1000)] = 3
     slow_probes: Annotated[int, Between(1, 1000)] = 3
@@ -102,6 +57,19 @@ class Thresholds:
     probes_stale_intervals: Annotated[float, Between(2, 1000)] = 10.0
     index_down_for: Annotated[float, Duration("1m", "1d")] = 600.0
     metrics_down_for: Annotated[float, Duration("1m", "1d")] = 600.0
+    unusual_volume_low: Annotated[float, Between(0, 0.99)] = 0.5
+    unusual_volume_high: Annotated[float, Between(1.01, 1000)] = 3.0
+    unusual_requests_at_least: Annotated[float, Between(0, 1e9)] = 100.0
+    """Within an hour."""
+    unusual_runs_at_least: Annotated[float, Between(0, 1e9)] = 10.0
+    """Within six hours."""
+    unusual_deviations: Annotated[float, Between(0, 100)] = 5.0
+    unusual_latency: Annotated[float, Between(1.01, 1000)] = 2.0
+    unusual_latency_more: Annotated[float, Duration("0s", "1d")] = 0.02
+    unusual_duration_low: Annotated[float, Between(0, 0.99)] = 0.3
+    unusual_duration_high: Annotated[float, Between(1.01, 1000)] = 2.0
+    unusual_for: Annotated[float, Duration("0s", "7d")] = 4500.0
+    """Longer than the hour that is averaged: what happens once stays in it for that long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,3 +85,11 @@ class Alerting:
     ticket: Route = field(default_factory=Route)
     info: Route = field(default_factory=Route)
     watchdog: Route = field(default_factory=Route)
+    owners: Mapping[str, OwnerRoutes] = field(default_factory=dict)
+    """By the `owner` of services; a severity that is not there goes to everybody's receivers."""
+    escalation: Escalation | None = None
+    audit: Route | None = None
+    """Hears of every alert, besides those who are told anyway."""
+    business_hours: BusinessHours | None = None
+    """Unset: tickets and info are sent at any hour."""
+    maintenance: tuple[Maintenance, ...] = ()

@@ -11,14 +11,13 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from ml_exporter import discovery, endpoint_config, schema, yaml_file
-from ml_exporter.alerting_settings import RECEIVERS, Alerting
+from ml_exporter import discovery, endpoint_config, routing_config, schema, slo_config, yaml_file
+from ml_exporter.backend_config import Kinds, parsed, relative
 from ml_exporter.errors import ConfigError
-from ml_exporter.ports import Auth
 from ml_exporter.settings import (
     DEFAULT_SERVICE,
     STAGES,
@@ -28,6 +27,17 @@ from ml_exporter.settings import (
     SourceConfig,
     Stack,
     StageItem,
+)
+
+_KINDS = Kinds(
+    key="kind",
+    form="a section with name, kind and url",
+    names=discovery.kinds,
+    options=discovery.options_of,
+    auth=discovery.auth_of,
+    no_user="username: missing; a password needs a user",
+    no_proof="password_file: missing; a user needs a password (or a token_file without a user)",
+    not_together="token_file: username is given too; allowed is a token or a user with a password",
 )
 
 
@@ -45,17 +55,14 @@ def warnings(config: Config) -> list[str]:
     watched = config.sources or config.endpoints or config.probes.allow
     found = [] if watched else ["sources and endpoints: none, so there is nothing to watch"]
     found += endpoint_config.warnings(config.endpoints)
+    found += config.slo_notes
     for index, endpoint in enumerate(config.endpoints if config.services else ()):
         name = endpoint.common.name
         if config.service_of_endpoint(name) == DEFAULT_SERVICE:
             found.append(f"endpoints[{index}]: '{name}' belongs to no service, so nothing of it alerts")
     if not config.sources and any(endpoint.common.registered_model for endpoint in config.endpoints):
         found.append("endpoints: registered_model is compared with a registry, and sources has none")
-    for severity in ("page", "ticket", "info", "watchdog"):
-        route = getattr(config.alerting, severity)
-        if not any(getattr(route, kind) for kind in RECEIVERS):
-            found.append(f"alerting.{severity}: no receiver, so such alerts reach nobody")
-    return found
+    return found + routing_config.warnings(config.alerting)
 
 
 def from_data(data: Any, environment: Mapping[str, str] = os.environ, folder: Path = Path()) -> Config:
@@ -64,13 +71,13 @@ def from_data(data: Any, environment: Mapping[str, str] = os.environ, folder: Pa
         raise ConfigError(f"found {type(data).__name__}; allowed is a mapping with sources, services, …")
     data = dict(data or {})
     digest = hashlib.sha256(json.dumps(data, sort_keys=True, default=str).encode()).hexdigest()[:12]
-    for section in ("sources", "endpoints"):
-        _refuse_plain_passwords(data.get(section), section)
+    _refuse_plain_passwords(data)
     data = _expand(data, environment, "")
-    raw = {section: data.pop(section, None) for section in ("sources", "endpoints", "probes")}
+    raw = {section: data.pop(section, None) for section in ("sources", "endpoints", "probes", "slos")}
     defaults = schema.parse(Defaults, data.get("defaults"), "defaults")
-    schema.reject_unknown_keys(data, {f.name for f in dataclasses.fields(Config)} - {"hash"}, "")
-    _unreserve(data)
+    schema.reject_unknown_keys(data, {f.name for f in dataclasses.fields(Config)} - {"hash", "slo_notes"}, "")
+    if "alerting" in data:
+        data["alerting"] = routing_config.unreserve(data["alerting"])
     config = schema.parse(Config, {**data, "hash": digest})
     stack = data.get("stack")
     config = dataclasses.replace(
@@ -82,17 +89,18 @@ def from_data(data: Any, environment: Mapping[str, str] = os.environ, folder: Pa
         sources=_sources(raw["sources"], defaults, folder),
         endpoints=endpoint_config.endpoints(raw["endpoints"], defaults, folder),
         probes=endpoint_config.probes(raw["probes"], defaults, folder),
-        tracing=_relative(config.tracing, folder, "ca_file"),
+        tracing=relative(config.tracing, folder, "ca_file"),
         state=str(folder / config.state),
-        server=_relative(config.server, folder, "web_config"),
-        stack=_relative(config.stack, folder, "output"),
+        server=relative(config.server, folder, "web_config"),
+        stack=relative(config.stack, folder, "output"),
     )
     _check_services(config)
     _check_registered(config)
-    _check_routes(config.alerting)
+    _check_heartbeats(config)
+    routing_config.check(config.alerting, config.services)
     if bool(config.stack.exporter_username) != bool(config.stack.exporter_password_file):
         raise ConfigError("stack.exporter_password_file: goes together with exporter_username; one of them is missing")
-    return config
+    return slo_config.with_slos(config, raw["slos"], folder)
 
 
 def _reached(config: Config, given: Mapping[str, Any]) -> Stack:
@@ -107,23 +115,25 @@ def _reached(config: Config, given: Mapping[str, Any]) -> Stack:
     return stack
 
 
-def _refuse_plain_passwords(items: Any, section: str) -> None:
-    for index, source in enumerate(items if isinstance(items, list) else ()):
-        password = source.get("password") if isinstance(source, Mapping) else None
+def _refuse_plain_passwords(data: Mapping[str, Any]) -> None:
+    for path, section in _with_password(data):
+        password = section.get("password") if isinstance(section, Mapping) else None
         if isinstance(password, str) and not re.search(r"\$\{\w+\}", password):
             raise ConfigError(
-                f"{section}[{index}].password: a plain password has no place in a file that people share; "
+                f"{path}.password: a plain password has no place in a file that people share; "
                 "allowed is ${NAME} from the environment, or password_file"
             )
 
 
-def _unreserve(data: dict[str, Any]) -> None:
-    """`from` is a word of Python; the field is called `from_`."""
-    alerting = data.get("alerting")
-    for route in alerting.values() if isinstance(alerting, Mapping) else ():
-        email = route.get("email") if isinstance(route, Mapping) else None
-        if isinstance(email, dict) and "from" in email:
-            email["from_"] = email.pop("from")
+def _with_password(data: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """What may have a password, by its key path."""
+    for name in ("sources", "endpoints"):
+        items = data.get(name)
+        yield from ((f"{name}[{index}]", item) for index, item in enumerate(items if isinstance(items, list) else ()))
+    probes = data.get("probes")
+    modules = probes.get("modules") if isinstance(probes, Mapping) else None
+    for name, module in modules.items() if isinstance(modules, Mapping) else ():
+        yield f"probes.modules.{name}", module
 
 
 def _expand(value: Any, environment: Mapping[str, str], path: str) -> Any:
@@ -158,28 +168,11 @@ def _sources(data: Any, defaults: Defaults, folder: Path) -> tuple[ConfiguredSou
 
 
 def _source(data: Any, path: str, defaults: Defaults, folder: Path) -> ConfiguredSource:
-    if not isinstance(data, Mapping):
-        raise ConfigError(f"{path}: allowed is a section with name, kind and url")
-    kinds = discovery.kinds()
-    kind = data.get("kind")
-    if kind is None:
-        raise ConfigError(f"{path}.kind: missing; allowed are {', '.join(kinds)}")
-    if kind not in kinds:
-        raise ConfigError(f"{path}.kind: found '{kind}'{schema.nearest(str(kind), kinds)}")
-    options_type = discovery.options_of(kind)
-    common_names = {f.name for f in dataclasses.fields(SourceConfig)}
-    option_names = {f.name for f in dataclasses.fields(options_type)}
-    schema.reject_unknown_keys(data, common_names | option_names, path)
-    common = schema.parse(SourceConfig, {k: v for k, v in data.items() if k in common_names}, path)
-    common = dataclasses.replace(
-        _relative(common, folder, "password_file", "token_file", "ca_file", "unix_socket"), url=common.url.rstrip("/")
-    )
-    options = schema.parse(options_type, {k: v for k, v in data.items() if k in option_names}, path)
-    _check_credentials(common, discovery.auth_of(kind, options), path)
+    common, options = parsed(_KINDS, SourceConfig, data, path, folder)
     timeout = common.timeout or defaults.timeout
     try:
-        discovery.validate(kind, options, timeout)
-        discovery.create(kind, common.name, options, common.url)
+        discovery.validate(common.kind, options, timeout)
+        discovery.create(common.kind, common.name, options, common.url)
     except ConfigError as error:
         raise ConfigError(f"{path}.{error}") from error
     return ConfiguredSource(
@@ -191,16 +184,16 @@ def _source(data: Any, path: str, defaults: Defaults, folder: Path) -> Configure
     )
 
 
-def _check_credentials(source: SourceConfig, auth: Auth, path: str) -> None:
-    ways = [name for name in ("token_file", "password_file", "password") if getattr(source, name)]
-    if len(ways) > 1:
-        raise ConfigError(f"{path}.{ways[1]}: {ways[0]} is given too; allowed is one of them")
-    if source.username and ways and ways[0] == "token_file" and not auth.user_header:
-        raise ConfigError(f"{path}.token_file: username is given too; allowed is a token or a user with a password")
-    if (source.password or source.password_file) and not source.username:
-        raise ConfigError(f"{path}.username: missing; a password needs a user")
-    if source.username and not ways and not auth.user_header:
-        raise ConfigError(f"{path}.password_file: missing; a user needs a password (or a token_file without a user)")
+def _check_heartbeats(config: Config) -> None:
+    """What is read every few minutes looks that old just before the next reading."""
+    after = config.alerting.thresholds.scheduler_heartbeat_after
+    for index, source in enumerate(config.sources):
+        every = getattr(source.options, "heartbeats_every", 0.0)
+        if after < 2 * every:
+            raise ConfigError(
+                f"alerting.thresholds.scheduler_heartbeat_after: found {after:g} s; allowed is at least {2 * every:g} "
+                f"s, twice the time between two readings of the heartbeats of sources[{index}] ('{source.common.name}')"
+            )
 
 
 def _check_registered(config: Config) -> None:
@@ -255,15 +248,3 @@ def _check_pattern(pattern: str, config: Config, path: str) -> None:
         raise ConfigError(
             f"{path}: found '{pattern}', and no source is called '{wanted}'{schema.nearest(wanted, sources)}"
         )
-
-
-def _check_routes(alerting: Alerting) -> None:
-    for severity in ("page", "ticket", "info", "watchdog"):
-        webhook = getattr(alerting, severity).webhook
-        if webhook and bool(webhook.url) == bool(webhook.url_file):
-            raise ConfigError(f"alerting.{severity}.webhook: allowed is one of url and url_file")
-
-
-def _relative(section: Any, folder: Path, *names: str) -> Any:
-    changes = {name: str(folder / getattr(section, name)) for name in names if getattr(section, name)}
-    return dataclasses.replace(section, **changes)

@@ -31,6 +31,11 @@ class SchedulerOptions:
     forget_after: Annotated[float, Duration("1h", "366d")] = 30 * 86400.0
     """A pipeline that only its runs tell of is gone when nothing was heard of it for so long."""
 
+    @property
+    def heartbeats_every(self) -> float:
+        """Seconds between two readings of the scheduler's heartbeats, at most."""
+        return 300.0
+
     def wants(self, name: str) -> bool:
         return chosen(name, self.include, self.exclude)
 

@@ -14,6 +14,7 @@ from ml_exporter import reference
 from ml_exporter.alerting_settings import Thresholds
 from ml_exporter.errors import ConfigError, RenderError
 from ml_exporter.publish import MARK, publish
+from ml_exporter.runbooks import first_checks_json
 from ml_exporter.schema import Duration
 from ml_exporter.settings import Config
 
@@ -47,7 +48,7 @@ def evaluate(path: str, arguments: dict[str, str] | None = None) -> str:
         result: str = _gojsonnet.evaluate_file(str(root / path), jpathdir=[str(root)], tla_codes=arguments or {})
     except RuntimeError as error:
         explained = _explain(str(error), root)
-        if re.match(r"(alerting|services|stack|endpoints)[.\[]", explained):
+        if re.match(r"(--file|alerting|services|stack|endpoints|slos|slo_files)[.\[:]", explained):
             # Refused by the Jsonnet on purpose: a matter of the file, not of the place that found it.
             raise ConfigError(explained.partition(" (at ")[0]) from error
         raise RenderError(explained) from error
@@ -85,6 +86,8 @@ def _explain(error: str, root: Path) -> str:
 def _text(name: str, content: Any) -> str:
     if name.endswith(".json"):
         return _json(content)
+    if name.endswith(".tmpl"):
+        return f"{{{{/* {_HEADER[2:-1]} */}}}}\n{content}"
     return _HEADER + yaml.dump(content, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=1000)
 
 
@@ -109,6 +112,8 @@ def _write_committed() -> None:
     root = mixin_root()
     (root / "alerts/lib/catalog.json").write_text(reference.as_json() + "\n", encoding="utf-8")
     (root / "alerts/lib/defaults.json").write_text(defaults_json(), encoding="utf-8")
+    checks = first_checks_json(root / "alerts/runbooks")
+    (root / "alerts/lib/first_checks.json").write_text(checks, encoding="utf-8")
     (root / "docs/alerts.md").write_text(alerts_markdown(), encoding="utf-8")
 
 

@@ -47,6 +47,7 @@ class Matches:
 
 NAME = Matches(r"[a-zA-Z0-9][a-zA-Z0-9_.-]{0,62}", "a name of letters, digits, '_', '.' and '-', at most 63 long")
 URL = Matches(r"https?://[^\s/?#@]+(/[^\s?#]*)?", "http(s)://host[:port][/path] without user, query or fragment")
+LINE = Matches(r"\S[^\n]*", "one sentence, on one line")
 HOST_AND_PORT = Matches(r"(\[[0-9a-fA-F:]+\]|[^\s:]*):\d{1,5}", "host:port")
 
 

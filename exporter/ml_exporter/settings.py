@@ -10,7 +10,8 @@ from typing import Annotated, Any
 
 from ml_exporter.alerting_settings import Alerting
 from ml_exporter.endpoint_settings import IN_JSONNET, ConfiguredEndpoint, EndpointConfig, Probes, Tracing
-from ml_exporter.schema import HOST_AND_PORT, NAME, URL, Between, Duration, Matches
+from ml_exporter.schema import HOST_AND_PORT, LINE, NAME, URL, Between, Duration, Matches
+from ml_exporter.slo_settings import Slo
 
 DEFAULT_SERVICE = "unassigned"
 
@@ -89,6 +90,8 @@ class Service:
     stages: Mapping[str, tuple[StageItem, ...]] = field(default_factory=dict)
     models: tuple[str, ...] = ()
     """Names of registered models, `source/name` or a bare name for any source; with wildcards."""
+    impact: Annotated[str | None, LINE] = None
+    """What users notice when it is hurt, in their words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +136,10 @@ class Config:
     tracing: Tracing = field(default_factory=Tracing)
     costs: Costs = field(default_factory=Costs)
     services: tuple[Service, ...] = ()
+    slos: tuple[Slo, ...] = ()
+    slo_files: tuple[str, ...] = ()
+    slo_notes: tuple[str, ...] = ()
+    """What was ignored in those files."""
     alerting: Alerting = field(default_factory=Alerting)
     stack: Stack = field(default_factory=Stack)
     hash: str = ""
@@ -170,15 +177,17 @@ class Config:
 
     def for_jsonnet(self) -> dict[str, Any]:
         """What rules, dashboards and routing may know: no secrets, only the paths of their files."""
-        whole = {"sources": (), "endpoints": (), "probes": dataclasses.replace(self.probes, modules={})}
+        whole = {"sources": (), "endpoints": (), "slos": (), "probes": dataclasses.replace(self.probes, modules={})}
         plain = dataclasses.asdict(dataclasses.replace(self, **whole))  # type: ignore[arg-type]  # a mapping of fields
-        del plain["tracing"]
+        for name in ("tracing", "slo_files", "slo_notes"):
+            del plain[name]
         names = [f.name for f in dataclasses.fields(EndpointConfig) if f.name in IN_JSONNET]
         plain["endpoints"] = [
             {name: getattr(endpoint.common, name) for name in names}
             | {"interval": endpoint.interval, "ml_service": self.service_of_endpoint(endpoint.common.name)}
             for endpoint in self.endpoints
         ]
+        plain["slos"] = [slo.for_jsonnet() for slo in self.slos]
         plain["sources"] = [
             {"name": source.common.name, "kind": source.common.kind, "interval": source.interval}
             for source in self.sources

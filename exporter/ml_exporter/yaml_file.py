@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,24 +14,34 @@ from ml_exporter.errors import ConfigError
 
 def read(path: Path) -> Any:
     """What a file holds. Raises `ConfigError` that names the file, the line and the mend for what people run into."""
+    return _read(path, yaml.load)
+
+
+def read_all(path: Path) -> list[Any]:
+    """The documents of a file, which `---` parts. Raises `ConfigError` as `read` does."""
+    found: list[Any] = _read(path, lambda text, loader: list(yaml.load_all(text, loader)))
+    return found
+
+
+def _read(path: Path, load: Callable[[str, Any], Any]) -> Any:
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from error
     try:
-        return _parsed(text)
+        return _parsed(text, load)
     except yaml.MarkedYAMLError as error:
         raise ConfigError(f"{path}: not YAML: {_explain(error, text)}") from error
     except yaml.YAMLError as error:
         raise ConfigError(f"{path}: not YAML: {' '.join(str(error).split())}") from error
 
 
-def _parsed(text: str) -> Any:
+def _parsed(text: str, load: Callable[[str, Any], Any]) -> Any:
     """Raises `yaml.YAMLError`. The quick parser where there is one; a mistake is left to the one that explains it."""
     try:
-        return yaml.load(text, _Quick)  # noqa: S506 — a safe loader that also refuses a key given twice
+        return load(text, _Quick)
     except yaml.YAMLError:
-        return yaml.load(text, _Explaining)  # noqa: S506 — as above
+        return load(text, _Explaining)
 
 
 class _EachKeyOnce:

@@ -29,8 +29,6 @@ from ml_exporter.sources.airflow.runs import ids_of, word
 from ml_exporter.sources.airflow.shapes import DagRecord, Health, RunRecord
 
 ROSTER_EVERY = 600.0
-STATE_EVERY = 300.0
-"""Seconds between readings of the scheduler's heartbeats and pools."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +41,12 @@ class Options(SchedulerOptions):
     """Airflow gives 100 at most, unless its `maximum_page_limit` says otherwise."""
     overlap: Annotated[float, Duration("10s", "1h")] = 120.0
     """How long after its `updated_at` a run may become visible."""
+    state_interval: Annotated[float, Duration("5s", "1h")] = 300.0
+    """Between readings of the scheduler's heartbeats and pools."""
+
+    @property
+    def heartbeats_every(self) -> float:
+        return self.state_interval
 
 
 def create(name: str, options: Options, url: str) -> Source:
@@ -73,7 +77,7 @@ class AirflowSource:
         self.gauges: dict[str, Samples] = {}
         self.roster_cadence = Cadence(ROSTER_EVERY)
         self.errors_cadence = Cadence(ROSTER_EVERY)
-        self.state_cadence = Cadence(STATE_EVERY)
+        self.state_cadence = Cadence(options.state_interval)
 
     def poll(self, cursor: Cursor, now: float) -> Poll:
         poll = _Poll(self, cursor, now)

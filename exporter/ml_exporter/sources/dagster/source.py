@@ -53,6 +53,10 @@ class Options(SchedulerOptions):
     dagster_plus: bool = False
     """The token goes into the header that Dagster+ wants."""
 
+    @property
+    def heartbeats_every(self) -> float:
+        return STATE_EVERY
+
 
 def create(name: str, options: Options, url: str) -> Source:
     """The source `name`; `url` without a trailing slash is where Dagster's webserver is."""

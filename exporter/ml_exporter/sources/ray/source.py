@@ -38,6 +38,10 @@ class Options(SchedulerOptions):
     capacity: bool = True
     capacity_interval: Annotated[float, Duration("10s", "1d")] = 200.0
 
+    @property
+    def heartbeats_every(self) -> float:
+        return self.capacity_interval if self.capacity else 0.0
+
 
 def create(name: str, options: Options, url: str) -> Source:
     """The source `name`; `url` without a trailing slash is the dashboard's. Raises `ConfigError`."""

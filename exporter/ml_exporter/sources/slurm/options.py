@@ -11,6 +11,7 @@ from ml_exporter.errors import ConfigError
 from ml_exporter.model import Pipeline
 from ml_exporter.reading import SchedulerOptions, chosen
 from ml_exporter.sources.slurm.jobs import Job
+from ml_exporter.sources.slurm.memory import PING_EVERY
 
 LONGEST_STRIPPED = 256
 """Characters: a longer name is left as it is, since a regular expression may take ages on it."""
@@ -34,6 +35,10 @@ class Options(SchedulerOptions):
     """Accounts whose jobs are watched, with wildcards; the account of a job without one is empty."""
     tag: Aspect = "account"
     """What of a job may name the service that its pipeline belongs to."""
+
+    @property
+    def heartbeats_every(self) -> float:
+        return PING_EVERY
 
 
 class View:
