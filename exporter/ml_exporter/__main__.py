@@ -21,8 +21,11 @@ _EXAMPLES = """examples:
   ml-exporter render --config ml-exporter.yaml --output /etc/ml-exporter
                                                     rules, dashboards, routing
   ml-exporter apply --config ml-exporter.yaml       after an edit: render, and let every part reload
+  ml-exporter digest --config ml-exporter.yaml      what alerted in the last week
+  ml-exporter slo --config ml-exporter.yaml         objectives: what each promises, what pages, what opens a ticket
   ml-exporter metrics                               every metric with its labels
   ml-exporter demo                                  the whole stack on this machine, with pipelines that really fail
+  ml-exporter gameday                               the same with faults put in: is the right person told in time?
 """
 
 
@@ -30,8 +33,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; the exit code."""
     arguments, rest = _parser().parse_known_args(argv)
     command: Callable[[argparse.Namespace], int] = arguments.command
-    if command is _demo:
-        arguments.rest = rest  # the demo has a parser of its own
+    if command in (_demo, _gameday):
+        arguments.rest = rest  # they have parsers of their own
     elif rest:
         _parser().error(f"unrecognized arguments: {' '.join(rest)}")
     try:
@@ -90,11 +93,26 @@ def _parser() -> argparse.ArgumentParser:
     _configured(apply)
     apply.add_argument("--output", type=Path, metavar="DIR", help="instead of stack.output")
 
+    digest = command("digest", _digest, "what alerted in the last week, printed or sent to whom alerting.info names")
+    digest.add_argument("--config", type=Path, metavar="FILE", required=True, help="configuration file (YAML)")
+    digest.add_argument("--since", metavar="TIME", default="7d", help="how far to look back, 1h to 35d (7d)")
+    digest.add_argument("--severity", metavar="LIST", default="page,ticket,info", help="only these (page,ticket,info)")
+    digest.add_argument("--format", choices=("text", "markdown", "json"), default="text")
+    digest.add_argument("--send", action="store_true", help="send it to the receivers of alerting.info")
+    digest.add_argument("--timeout", metavar="TIME", default="1m", help="for each attempt at each question (1m)")
+
+    slo = command("slo", _slo, "list the objectives: what each promises, and how much of what is bad alerts whom")
+    slo.add_argument("--config", type=Path, metavar="FILE", required=True, help="configuration file (YAML)")
+    slo.add_argument("--file", type=Path, metavar="FILE", action="append", default=[], help="and one as of slo_files")
+    slo.add_argument("--format", choices=("table", "json"), default="table")
+
     metrics = command("metrics", _metrics, "list every metric with its type, labels and help")
     metrics.add_argument("--format", choices=("table", "markdown", "json"), default="table")
 
     what = "run the whole stack on this machine, with pipelines that really train and really fail"
     command("demo", _demo, what, add_help=False)
+    what = "put faults into a stack of its own, and check that the right receiver is told in time, and nobody else"
+    command("gameday", _gameday, what, add_help=False)
     return parser
 
 
@@ -142,8 +160,12 @@ def _run(arguments: argparse.Namespace) -> int:
         gc.freeze()
         gc.enable()
 
+    def ending() -> None:
+        gc.disable()  # all of it ends with the process: with many endpoints to look through it takes seconds
+        gc.freeze()
+
     async def serve() -> None:
-        await App(_loader(arguments)).run(ready)
+        await App(_loader(arguments)).run(ready, ending)
 
     asyncio.run(serve())
     return 0
@@ -155,7 +177,7 @@ def _check(arguments: argparse.Namespace) -> int:
 
     config = _loader(arguments)()
     generate(config)  # what the target Alertmanager does not know is found only there
-    counts = ", ".join(f"{name}: {len(getattr(config, name))}" for name in ("sources", "endpoints", "services"))
+    counts = ", ".join(f"{name}: {len(getattr(config, name))}" for name in ("sources", "endpoints", "services", "slos"))
     print(f"configuration: ok ({counts}, hash {config.hash})")
     _warn(config)
     for note in absent(config):
@@ -189,11 +211,36 @@ def _apply(arguments: argparse.Namespace) -> int:
     return 0 if apply(config, output, print) else 1
 
 
+def _digest(arguments: argparse.Namespace) -> int:
+    from ml_exporter.digest.command import Options, run
+
+    options = Options(**{name: getattr(arguments, name) for name in Options._fields})
+    return 0 if run(_loader(arguments)(), options, arguments.config.parent, print) else 1
+
+
+def _slo(arguments: argparse.Namespace) -> int:
+    from ml_exporter import slo_report
+    from ml_exporter.slo_config import with_files
+
+    config = with_files(load(arguments.config), arguments.file)
+    found = slo_report.entries(config)
+    for note in config.slo_notes:
+        print(f"note: {note}", file=sys.stderr)
+    print({"table": slo_report.table, "json": slo_report.as_json}[arguments.format](found))
+    return 0
+
+
 def _metrics(arguments: argparse.Namespace) -> int:
     from ml_exporter import reference
 
     print({"table": reference.table, "markdown": reference.markdown, "json": reference.as_json}[arguments.format]())
     return 0
+
+
+def _gameday(arguments: argparse.Namespace) -> int:
+    from ml_exporter.gameday import main as gameday
+
+    return gameday(arguments.rest)
 
 
 def _demo(arguments: argparse.Namespace) -> int:
