@@ -9,7 +9,7 @@ JSONNET := $(shell find alerts dashboards provisioning mixin.libsonnet -name '*.
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-systems test-schedulers test-servers test-compose lint bench generate clean
+.PHONY: help demo gameday test test-systems test-schedulers test-servers test-compose lint bench generate clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -17,6 +17,10 @@ help: ## list the targets
 demo: $(VENV)/.demo ## the whole stack on this machine, without Docker; Ctrl-C stops it (DEMO="--fresh" starts over)
 	@$(PROGRAMS) prometheus alertmanager
 	@$(VENV)/bin/ml-exporter demo $(DEMO)
+
+gameday: $(VENV)/.demo ## puts faults into a stack of its own and checks who is told, and when (GAMEDAY="--scenario endpoint-slow")
+	@$(PROGRAMS) prometheus alertmanager
+	@$(VENV)/bin/ml-exporter gameday $(GAMEDAY)
 
 test: $(VENV)/.test ## fast tests: everything that needs neither other servers nor Docker
 	@$(PROGRAMS) promtool amtool jsonnetfmt
@@ -50,7 +54,7 @@ generate: $(VENV)/.test ## make the committed generated files anew
 	$(PY) -m ml_exporter metrics --format markdown > docs/metrics.md
 
 clean: ## remove the virtual environment, the demo's data and what builds and tests leave
-	rm -rf $(VENV) .demo dist build .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) .demo .gameday dist build .pytest_cache .mypy_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # A stamp per set of packages: made again when pyproject.toml changes, else nothing happens.

@@ -51,6 +51,55 @@ def test_a_program_that_ignores_sigterm_is_killed_after_the_grace(tmp_path: Path
     assert process.exit_code == 128 + signal.SIGKILL
 
 
+COUNTING = "echo ready; n=0; while :; do n=$((n+1)); echo $n > count; sleep 0.02; done"
+
+
+def test_a_frozen_program_does_nothing_until_it_is_thawed(tmp_path: Path) -> None:
+    process = started(tmp_path, f"sh -c '{COUNTING}' & wait")
+    count = tmp_path / "count"
+    wait_until(count.exists, 10, "it counts")
+    process.freeze()
+    wait_until(lambda: "T" in states_in(tmp_path), 10, "it has stopped")
+    before = count.read_text()
+    time.sleep(0.3)
+    assert count.read_text() == before
+    assert process.exit_code is None
+    process.thaw()
+    wait_until(lambda: count.read_text() not in ("", before), 10, "it counts again")
+    process.stop()
+    assert living_in(tmp_path) == []
+
+
+def states_in(folder: Path) -> str:
+    """A letter per process that works in a folder and is no leash: R, S, T, …"""
+    found = ""
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            if (process / "cwd").readlink() == folder and b"leash" not in (process / "cmdline").read_bytes():
+                found += (process / "stat").read_text().rpartition(")")[2].split()[0]
+        except OSError:
+            continue  # it has gone
+    return found
+
+
+def test_a_frozen_program_is_ended_at_once_and_by_its_own_will(tmp_path: Path) -> None:
+    process = started(tmp_path, "trap 'echo goodbye; exit 0' TERM; echo ready; while :; do sleep 0.05; done", grace=20)
+    process.freeze()
+    wait_until(lambda: "T" in states_in(tmp_path), 10, "it has stopped")
+    process.stop()
+    assert "goodbye" in process.tail()
+    assert living_in(tmp_path) == []
+
+
+def test_nothing_is_left_of_a_frozen_program_when_the_leash_is_killed(tmp_path: Path) -> None:
+    process = started(tmp_path, "echo ready; exec sleep 60")
+    process.freeze()
+    wait_until(lambda: "T" in states_in(tmp_path), 10, "it has stopped")
+    subprocess.run(["kill", "-KILL", str(process.pid)], check=True)
+    wait_until(lambda: not living_in(tmp_path), 10, "everything has gone")
+    process.stop()
+
+
 def test_nothing_is_left_when_the_one_who_started_it_is_killed(tmp_path: Path) -> None:
     script = (
         "from pathlib import Path; import sys, time; from ml_exporter.demo.processes import start;"

@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
-import fcntl
-import shutil
 import signal
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
 
 from ml_exporter.demo import table
+from ml_exporter.demo.folder import owned
 from ml_exporter.demo.processes import NotReadyError
 from ml_exporter.demo.programs import MissingError
 from ml_exporter.demo.stack import Stack
 
-_LOCK = "demo.lock"
 _GRAFANA = "http://localhost:3000"
 """Where the alerts' dashboard links lead: Compose runs it there, and we do not."""
 _SHOWN = (
@@ -38,7 +34,7 @@ def main(arguments: list[str] | None = None) -> int:
         signal.signal(number, _interrupt)
     stack = Stack(options.directory.resolve(), options.cycle, options.timeout, say=lambda text: print(text, flush=True))
     try:
-        with _owned(options.directory, options.fresh):
+        with owned(options.directory, "demo", fresh=options.fresh):
             try:
                 _run(stack, options)
             finally:
@@ -72,29 +68,6 @@ def _arguments(arguments: list[str] | None) -> argparse.Namespace:
 
 def _interrupt(_number: int, _frame: FrameType | None) -> None:
     raise KeyboardInterrupt
-
-
-@contextlib.contextmanager
-def _owned(folder: Path, fresh: bool) -> Iterator[None]:
-    """Hold the folder. Raises `NotReadyError` if another demo does, or if `fresh` would delete a folder of no demo."""
-    if fresh and folder.exists():
-        if not (folder / _LOCK).exists():
-            raise NotReadyError(f"{folder} was not made by a demo (no {_LOCK} in it), so --fresh leaves it alone")
-        with _locked(folder):
-            shutil.rmtree(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    with _locked(folder):
-        yield
-
-
-@contextlib.contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    with (folder / _LOCK).open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise NotReadyError(f"another demo runs in {folder}; stop it, or give --directory") from error
-        yield
 
 
 def _run(stack: Stack, options: argparse.Namespace) -> None:

@@ -2,7 +2,7 @@
 
 Run as a file, so that it starts in a few milliseconds: `python -IS leash.py GRACE PROGRAM ARGUMENTS`, GRACE in
 seconds between SIGTERM and SIGKILL. Our input is a pipe that the demo never writes to: it closes when the demo dies,
-even by SIGKILL.
+even by SIGKILL. SIGTSTP stops the program where it is, as a machine that hangs would, and SIGCONT lets it go on.
 """
 
 from __future__ import annotations
@@ -39,6 +39,7 @@ def _end(child: subprocess.Popen[bytes], grace: float) -> None:
     """SIGTERM, then SIGKILL, to the whole group: the child may be gone and its own children not."""
     deadline = time.monotonic() + grace
     alive = _signal_group(child.pid, signal.SIGTERM)
+    _signal_group(child.pid, signal.SIGCONT)  # one that is stopped would not hear it
     while alive and time.monotonic() < deadline:
         time.sleep(0.05)
         child.poll()
@@ -47,8 +48,13 @@ def _end(child: subprocess.Popen[bytes], grace: float) -> None:
     child.wait()
 
 
-def _told_to_end() -> int:
-    """A descriptor that becomes readable at SIGTERM or SIGINT.
+_ENDING = (signal.SIGTERM, signal.SIGINT)
+_PAUSING = {signal.SIGTSTP: signal.SIGSTOP, signal.SIGCONT: signal.SIGCONT}
+"""What we are told → what the program's group gets."""
+
+
+def _told() -> int:
+    """A descriptor that gives a byte, the number of the signal, for each that we are told by.
 
     No handler raises: an exception could strike while the program is being started, or a second one while it is being
     ended, and then nobody would end it.
@@ -56,14 +62,23 @@ def _told_to_end() -> int:
     readable, writable = os.pipe()
     os.set_blocking(writable, False)
     signal.set_wakeup_fd(writable)
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in (*_ENDING, *_PAUSING):
         signal.signal(number, lambda *_: None)
     return readable
 
 
+def _obey(told: int, group: int) -> bool:
+    """Whether we were told to end; the program is stopped or goes on, as we were told."""
+    for number in os.read(told, 4096):
+        if number in _ENDING:
+            return True
+        _signal_group(group, _PAUSING[signal.Signals(number)])
+    return False
+
+
 def main(grace: float, arguments: list[str]) -> int:
     """Exit code: the program's own, or 128 + its signal, as a shell has it."""
-    told = _told_to_end()
+    told = _told()
     child = subprocess.Popen(  # noqa: S603 - the program is the caller's choice
         arguments,
         stdin=subprocess.DEVNULL,
@@ -72,7 +87,7 @@ def main(grace: float, arguments: list[str]) -> int:
     )
     while child.poll() is None:
         readable = select.select([0, told], [], [], 0.5)[0]
-        if told in readable or (readable and not os.read(0, 1)):
+        if (told in readable and _obey(told, child.pid)) or (0 in readable and not os.read(0, 1)):
             break
     _end(child, grace)
     return child.returncode if child.returncode >= 0 else 128 - child.returncode

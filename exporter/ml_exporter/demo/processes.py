@@ -49,6 +49,14 @@ class Process:
         if self.exit_code is None:
             self._popen.send_signal(signal.SIGTERM)
 
+    def freeze(self) -> None:
+        """Stop it and all it started where they are, as a machine that hangs would; does not wait."""
+        self._popen.send_signal(signal.SIGTSTP)
+
+    def thaw(self) -> None:
+        """Let it go on."""
+        self._popen.send_signal(signal.SIGCONT)
+
     def stop(self) -> None:
         """End it and all it started, by SIGTERM and, after the grace, SIGKILL; returns when it is gone."""
         self.terminate()

@@ -45,6 +45,11 @@ class Stack:
     timeout: float
     """Seconds that each wait may last."""
     say: Say
+    ports: Mapping[str, int] = field(default_factory=lambda: PORTS)
+    """Part → the port that is tried first."""
+    fault_folder: Path | None = None
+    """A game day: pipelines and model server do what this folder says."""
+    pipelines_env: Mapping[str, str] = field(default_factory=dict)
     addresses: dict[str, str] = field(default_factory=dict)
     processes: list[Process] = field(default_factory=list)
 
@@ -64,21 +69,24 @@ class Stack:
         programs.require_packages("mlflow", "sklearn")
         prometheus, alertmanager = programs.find("prometheus"), programs.find("alertmanager")
         self.folder.mkdir(parents=True, exist_ok=True)
-        self.addresses = {part: f"127.0.0.1:{processes.free_port(port)}" for part, port in PORTS.items()}
-        self._configure()
-        self._start("mlflow", *self._mlflow(), env=_QUIET_MLFLOW)
-        self._start("receiver", *_module("receiver"), "--port", self._port("receiver"))
-        self._start("alertmanager", alertmanager, *self._alertmanager())
-        self._start("prometheus", prometheus, *self._prometheus())
-        self._start(
-            "pipelines", *_module("pipelines"), "--tracking-uri", self.url("mlflow"), "--cycle", str(self.cycle)
-        )
-        self._start(
-            "serving",
-            *_module("serving"),
-            *("--tracking-uri", self.url("mlflow"), "--model", SERVED, "--port", self._port("serving")),
-        )
-        self._start("exporter", *_python("ml_exporter"), "run", "--config", self.config)
+        self.addresses |= {part: f"127.0.0.1:{processes.free_port(port)}" for part, port in self.ports.items()}
+        self.configure()
+        self.start_part("mlflow", *self._mlflow(), env=_QUIET_MLFLOW)
+        self.start_told()
+        self.start_part("alertmanager", alertmanager, *self._alertmanager())
+        self.start_part("prometheus", prometheus, *self._prometheus())
+        given = ("--tracking-uri", self.url("mlflow"), *(("--faults", self.fault_folder) if self.fault_folder else ()))
+        self.start_part("pipelines", *module("pipelines"), *given, "--cycle", str(self.cycle), env=self.pipelines_env)
+        self.start_part("serving", *module("serving"), *given, "--model", SERVED, "--port", self.port("serving"))
+        self.before_exporter()
+        self.start_part("exporter", *python("ml_exporter"), "run", "--config", self.config)
+
+    def start_told(self) -> None:
+        """Start what Alertmanager sends to."""
+        self.start_part("receiver", *module("receiver"), "--port", self.port("receiver"))
+
+    def before_exporter(self) -> None:
+        """Nothing: the demo's exporter meets what is not there yet."""
 
     def wait(self) -> None:
         """Return when Prometheus has seen a run and a prediction, and the receiver an alert. Raises `NotReadyError`."""
@@ -89,16 +97,16 @@ class Stack:
             ("exporter", "/-/healthy"),
             ("mlflow", "/health"),
         ):
-            self._wait(f"{part} answers at {self.url(part)}", partial(processes.answers, self.url(part) + path))
-        self._wait(
+            self.wait_for(f"{part} answers at {self.url(part)}", partial(processes.answers, self.url(part) + path))
+        self.wait_for(
             "a finished training is counted in Prometheus",
             lambda: self.query('sum(ml_runs_finished_total{state="succeeded"}) > 0'),
         )
-        self._wait(
+        self.wait_for(
             "a prediction has been probed",
             lambda: self.query(_PREDICTED),
         )
-        self._wait("an alert reaches the receiver", self._notified)
+        self.wait_for("an alert reaches the receiver", self.notified)
 
     def check(self) -> None:
         """Raises `NotReadyError`, with its last words, when a part has ended."""
@@ -127,28 +135,33 @@ class Stack:
         result = json.loads(body)["data"]["result"] if body else []
         return [(series["metric"], float(series["value"][1])) for series in result]
 
-    def _notified(self) -> bool:
+    def notified(self) -> bool:
+        """Whether the receiver has got anything."""
         return bool(json.loads(processes.get(f"{self.url('receiver')}/notifications") or b"[]"))
 
-    def _wait(self, what: str, predicate: Callable[[], object]) -> None:
+    def wait_for(self, what: str, predicate: Callable[[], object]) -> None:
         self.say(f"waiting until {what}")
         processes.wait_until(predicate, self.timeout, what, watch=self.processes)
 
-    def _start(self, name: str, *arguments: str | Path, env: Mapping[str, str] | None = None) -> None:
+    def start_part(self, name: str, *arguments: str | Path, env: Mapping[str, str] | None = None) -> None:
         self.say(f"starting {name}")
         log = self.folder / "logs" / f"{name}.log"
         self.processes.append(processes.start(name, arguments, log=log, cwd=self.folder, env=env))
 
-    def _port(self, part: str) -> str:
+    def port(self, part: str) -> str:
         return self.addresses[part].rpartition(":")[2]
 
-    def _configure(self) -> None:
+    def template(self) -> str:
+        """The configuration, with a placeholder for the address of every part."""
+        return resources.files("ml_exporter.demo").joinpath("ml-exporter.yaml").read_text(encoding="utf-8")
+
+    def configure(self) -> None:
         """Write the configuration and what is generated from it."""
-        template = resources.files("ml_exporter.demo").joinpath("ml-exporter.yaml").read_text(encoding="utf-8")
+        template = self.template()
         self.config.write_text(Template(template).substitute(self.addresses), encoding="utf-8")
         self.say(f"rendering rules, dashboards and routing from {self.config}")
         rendering = subprocess.run(  # noqa: S603 - our own program
-            [*_python("ml_exporter"), "render", "--config", self.config, "--output", self.rendered],
+            [*python("ml_exporter"), "render", "--config", self.config, "--output", self.rendered],
             capture_output=True,
             text=True,
             check=False,
@@ -158,8 +171,8 @@ class Stack:
 
     def _mlflow(self) -> list[str | Path]:
         return [
-            *_python("mlflow"),
-            *("server", "--host", "127.0.0.1", "--port", self._port("mlflow"), "--workers", "1"),
+            *python("mlflow"),
+            *("server", "--host", "127.0.0.1", "--port", self.port("mlflow"), "--workers", "1"),
             *("--backend-store-uri", f"sqlite:///{self.folder}/mlflow.db"),
             *("--artifacts-destination", self.folder / "artifacts"),
         ]
@@ -184,9 +197,9 @@ class Stack:
         ]
 
 
-def _python(module: str) -> list[str | Path]:
+def python(module: str) -> list[str | Path]:
     return [sys.executable, "-m", module]
 
 
-def _module(name: str) -> list[str | Path]:
-    return _python(f"ml_exporter.demo.{name}")
+def module(name: str) -> list[str | Path]:
+    return python(f"ml_exporter.demo.{name}")

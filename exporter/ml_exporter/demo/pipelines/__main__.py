@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import argparse
 import time
+from pathlib import Path
 
 from ml_exporter.demo import environment
+from ml_exporter.demo.faults import Faults
 
 environment.prepare()
 
@@ -14,6 +16,7 @@ from mlflow import MlflowClient  # noqa: E402 - the same
 from mlflow.exceptions import MlflowException  # noqa: E402 - the same
 
 from ml_exporter.demo.pipelines import EVENT, tracking  # noqa: E402 - it imports mlflow
+from ml_exporter.demo.pipelines.drill import drilled  # noqa: E402 - it imports numpy
 from ml_exporter.demo.pipelines.trainings import TRAININGS, Training  # noqa: E402 - it imports numpy
 
 
@@ -22,14 +25,18 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--tracking-uri", default="http://127.0.0.1:5000", help="address of MLflow")
     parser.add_argument("--cycle", type=float, default=10.0, help="seconds from one training of a pipeline to its next")
     parser.add_argument("--rounds", type=int, default=None, help="stop after so many rounds; forever if not given")
+    parser.add_argument("--faults", type=Path, help="a game day: nothing fails but what this folder says")
     options = parser.parse_args(arguments)
+    trainings = drilled(Faults(options.faults)) if options.faults else TRAININGS
     mlflow.set_tracking_uri(options.tracking_uri)
     client = MlflowClient()
-    numbers = {training.pipeline: _resume(client, training) for training in TRAININGS}
+    numbers = {training.pipeline: _resume(client, training) for training in trainings}
     done = 0
     while options.rounds is None or done < options.rounds:
         started = time.monotonic()
-        for training in TRAININGS:
+        for training in trainings:
+            if training.stopped():
+                continue
             numbers[training.pipeline] += 1
             _train(client, training, numbers[training.pipeline])
         done += 1

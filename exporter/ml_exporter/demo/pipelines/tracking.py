@@ -8,7 +8,7 @@ from mlflow.data.numpy_dataset import from_numpy
 from mlflow.entities import Run
 from mlflow.utils.mlflow_tags import MLFLOW_RUN_NOTE
 
-from ml_exporter.demo.pipelines.trainings import REGISTERED_EVERY, Trained, Training
+from ml_exporter.demo.pipelines.trainings import Trained, Training
 
 _NUMBER = "number"
 
@@ -40,7 +40,7 @@ def run(client: MlflowClient, training: Training, number: int) -> Trained:
         mlflow.log_input(data, context="training")
         trained = training.fit(features, labels, number)
         mlflow.log_params(dict(trained.params))
-        if training.model and number % REGISTERED_EVERY == 0:
+        if training.model and training.registers(number):
             # Metrics logged after the model and naming it become the model's own, on that data set.
             logged = mlflow.sklearn.log_model(
                 trained.model,

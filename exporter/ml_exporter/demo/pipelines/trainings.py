@@ -52,6 +52,10 @@ class Training:
     """The registered model that gets a version now and then."""
     event: Callable[[int], str | None] = lambda _number: None
     """What somebody did to the data before the run of this number."""
+    registers: Callable[[int], bool] = lambda number: number % REGISTERED_EVERY == 0
+    """Whether the run of this number registers a version."""
+    stopped: Callable[[], bool] = lambda: False
+    """Whether nobody starts its runs now."""
 
 
 def _churn_data(_number: int) -> tuple[Any, Any]:
@@ -64,8 +68,14 @@ def _fraud_data(number: int) -> tuple[Any, Any]:
     features, digits = load_digits(return_X_y=True)
     random = np.random.default_rng([5, number // INCIDENT])
     if random.integers(BROKEN_IN) == 0:
-        features[random.random(features.shape) < 0.01] = np.nan
+        features, digits = with_holes(features, digits, random)
     return features, digits == 8
+
+
+def with_holes(features: Any, labels: Any, random: np.random.Generator | None = None) -> tuple[Any, Any]:
+    """An extract that scikit-learn refuses: one value in a hundred is missing."""
+    holes = (random or np.random.default_rng(0)).random(features.shape) < 0.01
+    return np.where(holes, np.nan, features), labels
 
 
 def _demand_data(number: int) -> tuple[Any, Any]:
@@ -96,8 +106,13 @@ def _classify(features: Any, labels: Any, number: int) -> Trained:
     return Trained(model, params, metrics)
 
 
-def _regress(features: Any, labels: Any, number: int) -> Trained:
-    params = {"alpha": 0.1, "seed": 0}
+def _regress(features: Any, labels: Any, _number: int) -> Trained:
+    return regress(features, labels, 0.1)
+
+
+def regress(features: Any, labels: Any, penalty: float) -> Trained:
+    """The larger the penalty, the nearer are all predictions to the mean."""
+    params = {"alpha": penalty, "seed": 0}
     train, held_out, train_labels, held_out_labels = train_test_split(features, labels, random_state=params["seed"])
     model = Ridge(alpha=params["alpha"]).fit(train, train_labels)
     predicted = model.predict(held_out)

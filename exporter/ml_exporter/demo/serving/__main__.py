@@ -5,10 +5,12 @@ from __future__ import annotations
 import argparse
 import threading
 import time
+from pathlib import Path
 
 import uvicorn
 
 from ml_exporter.demo import environment, processes
+from ml_exporter.demo.faults import Faults
 from ml_exporter.demo.serving.gate import Gate
 
 _GRACE = 3
@@ -22,9 +24,10 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--alias", default="champion", help="the version behind it is served (%(default)s)")
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=9842)
+    parser.add_argument("--faults", type=Path, help="a game day: slow or wrong as this folder says")
     options = parser.parse_args(arguments)
     environment.prepare()
-    gate = Gate()
+    gate = Gate(Faults(options.faults))
     settings = uvicorn.Config(
         gate,
         options.host,
