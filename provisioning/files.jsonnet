@@ -16,6 +16,7 @@ function(config, format='files')
     + {
       'prometheus/prometheus.yml': (import 'prometheus/prometheus.libsonnet')(config),
       'alertmanager/alertmanager.yml': (import 'alertmanager/alertmanager.libsonnet')(config),
+      'alertmanager/templates/ml-exporter.tmpl': (import 'alertmanager/templates.libsonnet').text(config),
       'grafana/provisioning/datasources/ml-exporter.yml': grafana.datasources,
       'grafana/provisioning/dashboards/ml-exporter.yml': grafana.dashboards,
     }

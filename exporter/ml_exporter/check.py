@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TypeAlias
 
-from ml_exporter import discovery, endpoint_check
+from ml_exporter import discovery, endpoint_check, routing_config
 from ml_exporter.app import settings_of
 from ml_exporter.endpoint_settings import ProbeConfig
 from ml_exporter.errors import SourceError
@@ -60,7 +60,7 @@ async def _one(configured: ConfiguredSource, config: Config, say: Callable[[str]
 
 
 def absent(config: Config) -> Iterator[str]:
-    """Files that sources, endpoints and modules name and that are not here; where the exporter runs they must be."""
+    """Files that sources, endpoints, modules and receivers name and that are not here, where they may not be read."""
     sections: dict[str, SourceConfig | ProbeConfig] = {}
     sections |= {f"sources[{number}]": source.common for number, source in enumerate(config.sources)}
     sections |= {f"endpoints[{number}]": endpoint.common for number, endpoint in enumerate(config.endpoints)}
@@ -70,6 +70,9 @@ def absent(config: Config) -> Iterator[str]:
             path = getattr(section, key)
             if path and not Path(path).is_file():
                 yield f"{where}.{key}: {Path(path).absolute()} is not there"
+    for where, file in routing_config.secret_files(config.alerting):
+        if not Path(file).is_file():
+            yield f"{where}: {file} is not there; well if Alertmanager, which reads it, finds it where it runs"
 
 
 def unclaimed(config: Config, found: Mapping[str, Pipelines]) -> Iterator[str]:
