@@ -20,6 +20,7 @@ from ml_exporter.errors import Reason
 from ml_exporter.model import Outcome
 from ml_exporter.reading import SchedulerOptions
 from ml_exporter.settings import Config, SourceConfig
+from ml_exporter.slo_settings import SloConfig
 
 ROOT = Path(__file__).parents[1]
 
@@ -65,16 +66,19 @@ def missing(cls: Any, shown: Mapping[str, Any], path: str) -> Iterator[str]:
 
 def test_every_key_is_on_the_page_and_nothing_else() -> None:
     data = documented()
-    source, endpoint = data.pop("sources")[0], data.pop("endpoints")[0]
+    source, endpoint, slo = data.pop("sources")[0], data.pop("endpoints")[0], data.pop("slos")[0]
     # Canaries of discovered models are canaries, modules are endpoints without a name.
-    elsewhere = ("hash", "sources", "endpoints", "endpoints[].canaries.", "probes.modules.")
+    elsewhere = ("hash", "sources", "endpoints", "endpoints[].canaries.", "probes.modules.", "slos", "slo_notes")
     lacking = [key for key in missing(EndpointConfig, endpoint, "endpoints[].") if not key.startswith(elsewhere[3])]
     # The severities share their keys: the page shows each receiver once.
     routes = {k: v for name in ("page", "ticket", "info", "watchdog") for k, v in data["alerting"][name].items()}
     data["alerting"] |= dict.fromkeys(("page", "ticket", "info", "watchdog"), routes)
+    data["alerting"] |= {"audit": routes, "escalation": {**routes, **data["alerting"]["escalation"]}}
+    data["alerting"]["owners"] = {"risk-ml": dict.fromkeys(("page", "ticket", "info"), routes)}
     stages = data["services"][0]["stages"]
     data["services"][0]["stages"] = merged([item for items in stages.values() for item in items])
     lacking += [key for key in missing(Config, data, "") if not key.startswith(elsewhere)]
+    lacking += missing(SloConfig, slo, "slos[].")
     lacking += [f"sources[].{field.name}" for field in dataclasses.fields(SourceConfig) if field.name not in source]
     assert not lacking
 

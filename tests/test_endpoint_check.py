@@ -128,7 +128,7 @@ def test_the_command_counts_endpoints_notes_absent_files_and_fails(
     file.write_text(yaml.safe_dump(data))
     assert main(["check", "--config", str(file)]) == 1
     out, err = capsys.readouterr()
-    assert "configuration: ok (sources: 0, endpoints: 1, services: 0, hash " in out
+    assert "configuration: ok (sources: 0, endpoints: 1, services: 0, slos: 0, hash " in out
     assert "endpoint gone: token_file" in out
     assert f"note: endpoints[0].token_file: {tmp_path / 'nope'} is not there" in err
     assert f"note: probes.modules.page.ca_file: {tmp_path / 'none.pem'} is not there" in err

@@ -119,7 +119,7 @@ def of(record: str, window: str | None = None) -> str:
 
 
 def test_an_hour_without_requests_spoils_no_budget(tmp_path: Path) -> None:
-    """slok/sloth#231: 0 / 0 is NaN, and an average over a month with a NaN in it is NaN for a month."""
+    """slok/sloth#133, #231, #531: 0 / 0 is NaN, and an average over a month with a NaN in it is NaN for a month."""
     verdict(
         tmp_path,
         "requests",
@@ -137,13 +137,12 @@ def test_an_hour_without_requests_spoils_no_budget(tmp_path: Path) -> None:
 @pytest.mark.parametrize("poison", [NAN, INFINITE, -INFINITE], ids=repr)
 @pytest.mark.parametrize("spoilt", ["all_rate", "bad_rate"])
 def test_what_is_not_a_number_is_not_counted(spoilt: str, poison: float, tmp_path: Path) -> None:
-    """slok/sloth#133, #531: one such answer of the user's own query is kept in a budget for a month."""
+    """slok/sloth#749, #811: one such answer of the user's own query stays in a budget for a month."""
     series = {"all_rate": [100.0] * 120, "bad_rate": [0.4] * 120}
     series[spoilt][30:40] = [poison] * 10
-    # Bad events that nobody knows count as none: they were unknown for 10 minutes of 100, and for a rate's 5 more.
-    left, unknown = (0.6, 15) if spoilt == "all_rate" else (0.66, 0)
     known = f"sum(count_over_time({TOTAL}[2h]))"
-    verdict(tmp_path, "told", series, {(100, of(REMAINING)): left, (100, known): 101 - unknown})
+    # Unknown for ten minutes, and for the five more of a rate that reaches back to them.
+    verdict(tmp_path, "told", series, {(100, of(REMAINING)): 0.6, (100, known): 101 - 15})
 
 
 def test_a_budget_is_never_infinite(tmp_path: Path) -> None:
@@ -173,22 +172,18 @@ def test_no_rule_reads_raw_series_over_more_than_an_hour() -> None:
     ranges = [found for rule in rules for found in re.findall(r"([\w:]+)(?:{[^{}]*})?\[(\w+)\]", rule["expr"])]
     raw = {window for name, window in ranges if not name.startswith("slo:")}
     assert raw == {"5m", "1h"}
-    assert {name for name, window in ranges if window.endswith("d")} == {
+    assert {name for name, window in ranges if "d" in window} == {
         "slo:bad_events:increase150s",
         "slo:total_events:increase150s",
     }
 
 
-@pytest.mark.parametrize(
-    ("tier", "above"), [("page_fast", 93.06), ("page_slow", 83.34), ("ticket_fast", 66.67), ("ticket_slow", 0.01)]
-)
+@pytest.mark.parametrize(("tier", "above"), [("page_fast", 93.06), ("page_slow", 83.34), ("ticket_fast", 66.67)])
 def test_a_tier_that_can_never_fire_is_refused_and_one_that_can_is_not(tier: str, above: float) -> None:
     """Neither peer looks: an error ratio of 1 burns at most 1 / (1 - objective) times as fast."""
-    (tiers,) = (judged(above, tier)["tiers"],)
-    assert [found["name"] for found in tiers] == [tier]
-    if tier != "ticket_slow":
-        with pytest.raises(ConfigError, match=rf"slos\[0\]\.objective: found .*; {tier} can never fire"):
-            judged(above - 0.01, tier)
+    assert [found["name"] for found in judged(above, tier)["tiers"]] == [tier]
+    with pytest.raises(ConfigError, match=rf"slos\[0\]\.objective: found .*; {tier} can never fire"):
+        judged(above - 0.01, tier)
 
 
 def judged(objective: float, tier: str) -> Any:

@@ -53,15 +53,18 @@ def test_the_files_are_where_prometheus_alertmanager_and_grafana_look(tmp_path: 
     names = [str(path.relative_to(tmp_path / "new" / "folder")) for path in paths]
     assert names == [
         "alertmanager/alertmanager.yml",
+        "alertmanager/templates/ml-exporter.tmpl",
         "grafana/dashboards/ml-overview.json",
         "grafana/dashboards/ml-pipelines.json",
         "grafana/provisioning/dashboards/ml-exporter.yml",
         "grafana/provisioning/datasources/ml-exporter.yml",
         "prometheus/prometheus.yml",
+        "prometheus/rules/baselines.yml",
         "prometheus/rules/endpoints.yml",
         "prometheus/rules/exporter.yml",
         "prometheus/rules/models.yml",
         "prometheus/rules/pipelines.yml",
+        "prometheus/rules/recording-baselines.yml",
         "prometheus/rules/recording-endpoints.yml",
         "prometheus/rules/recording.yml",
         "prometheus/rules/schedulers.yml",
@@ -126,7 +129,7 @@ def test_the_plain_mixin_has_the_same_alerts_and_takes_overrides() -> None:
     shipped = {rule["alert"] for group in mixin["alerts"]["groups"] for rule in group["rules"]}
     ours = {
         rule["alert"]
-        for name in ("endpoints", "exporter", "models", "pipelines", "schedulers", "sources")
+        for name in ("baselines", "endpoints", "exporter", "models", "pipelines", "schedulers", "sources")
         for rule in loaded(configured(), f"prometheus/rules/{name}.yml")["groups"][0]["rules"]
     }
     # A plain mixin was not rendered from a file: there is nothing that it could be out of step with.

@@ -93,6 +93,8 @@ def test_every_signal_answers_and_a_second_replica_changes_nothing(tmp_path: Pat
             *series.of_every_family(source="two"),
             *series.of_every_server("one"),
             *series.of_every_server("two"),
+            *series.of_every_baseline("one"),
+            *series.of_every_baseline("two"),
         ],
         "promql_expr_test": answers,
     }

@@ -48,7 +48,7 @@ def test_an_objective_on_events_says_what_it_takes(said: Any) -> None:
         "fraud-slo  fraud-detection",
         "  promise  99.5 % of probes of fraud are answered well within 250ms, over 30d, each model by itself",
         "  budget   3h36m of total outage, or 0.5 % of the probes",
-        "  page     however few probes there are: 3 bad in 1d, and for 6h none that was good",
+        "  page     however few probes there are: 3 bad and none good within 6h, 1d or 3d",
         "  page     14.4× for 1h and 5m: 7.2 % bad, at least 5 bad probes, i.e. 4m19s of total outage + 2m",
         "  page     6× for 6h and 30m: 3 % bad, at least 10 bad probes, i.e. 10m48s of total outage + 15m",
         "  ticket   3× for 1d and 2h: 1.5 % bad, at least 10 bad probes, i.e. 21m36s of total outage + 1h",

@@ -15,8 +15,9 @@ local usual(record, labels, format) = '{{ with printf "%s{%s}" %s | query }} Usu
 local count = 'printf "%.0f"';
 local MODEL = ['ml_endpoint', 'model'];
 local PIPELINE = ['source', 'pipeline'];
-// A source counts as known when nine tenths of the time that runs are counted over it was.
-local KNOWN_FOR = 7 * 3600;
+// How long runs are counted. A source counts as known when nine tenths of the time that runs are counted over it was.
+local COUNTED = 6 * 3600;
+local KNOWN_FOR = COUNTED + 3600;
 local KNOWN = 0.9 * KNOWN_FOR / recorded.step;
 
 function(config)
@@ -121,12 +122,13 @@ function(config)
         unless
         %s
       ||| % q.paused,
-      'for': limits.unusual_for,
+      // Longer than what is counted: runs that are started five at a time scatter far more than by chance alone.
+      'for': std.max(limits.unusual_for, COUNTED),
       summary: 'Pipeline %s runs unusually often or seldom' % pipeline,
       description: '{{ $value | printf "%.0f" }} runs ended within six hours.' + usual(recorded.runs, PIPELINE, count),
       impact: 'Output may be missing, or there is more of it than usual.',
       when: 'the runs that ended within six hours are below `unusual_volume_low` or above `unusual_volume_high` of what is '
-            + 'usual at this time of the week (of `unusual_runs_at_least` or more), for `unusual_for`',
+            + 'usual at this time of the week (of `unusual_runs_at_least` or more), for six hours',
       history: history,
     },
   ]

@@ -16,7 +16,7 @@ local ABSENT_FOR = 3600;
 local IMPOSSIBLE_FOR = 600;
 local DEADLINE_FOR = 120;
 // Sums of rates are not exact to the last digit.
-local ROUNDING = 1.001;
+local ROUNDING = 0.001;
 
 // Its name, and which of the groups that have a budget of their own.
 local objective = 'Objective {{ $labels.slo }} of {{ $labels.ml_service }}'
@@ -48,13 +48,14 @@ function(config)
 
   local series(record, period, seconds, also='') =
     '%s{slo_window="%s", window="%s"%s}' % [record, period, t.duration(seconds), also];
+  local atLeast(count) = t.number(count - windows.rounding);
   // Both windows, or for runs, of which a short window holds none, the long one and the last run.
   local burns(tier, of) =
     local window = windows.of(periods[of[0]])[tier];
     |||
       %(long)s > %(factor)s
       and ignoring (window)
-      %(bad)s >= %(minimum)d
+      %(bad)s >= %(minimum)s
       and ignoring (window)
       (
         %(short)s > %(factor)s
@@ -64,28 +65,28 @@ function(config)
     ||| % {
       period: of[0],
       factor: t.number(window.factor),
-      minimum: of[1],
+      minimum: atLeast(of[1]),
       long: series(recorded.burnRate, of[0], window.long, only(of[0], of[2])),
       short: series(recorded.burnRate, of[0], window.short),
       bad: series(recorded.badEvents, of[0], window.long),
       unrecovered: recorded.unrecovered,
     };
   local union(queries) = 'max without (slo_window, window) (\n%s)' % std.join('or\n', queries);
-  local outage(of) =
+  local outage(of, within) =
     local tiers = windows.of(periods[of[0]]);
     |||
-      %(day)s >= %(atLeast)d
-      and ignoring (window)
+      %(bad)s >= %(atLeast)s
+      and
       %(total)s - %(bad)s < %(none)s * %(total)s
       and ignoring (window)
-      %(bad)s < %(minimum)d
+      %(recently)s < %(enough)d
     ||| % {
-      day: series(recorded.badEvents, of[0], tiers.ticket_fast.long, only(of[0], of[2])),
-      atLeast: windows.outage.bad,
-      bad: series(recorded.badEvents, of[0], tiers.page_slow.long),
-      total: series(recorded.totalEvents, of[0], tiers.page_slow.long),
+      bad: series(recorded.badEvents, of[0], tiers[within].long, only(of[0], of[2])),
+      total: series(recorded.totalEvents, of[0], tiers[within].long),
+      atLeast: atLeast(windows.outage.bad),
       none: t.number(windows.outage.good),
-      minimum: of[1],
+      recently: series(recorded.badEvents, of[0], tiers.page_slow.long),
+      enough: of[1],
     };
 
   local tierAlerts = [
@@ -114,12 +115,12 @@ function(config)
       name: 'MLObjectiveOutage',
       severity: 'page',
       component: 'objective',
-      expr: union([outage(of) for of in counted]),
+      expr: union([outage(of, within) for of in counted for within in windows.outage.within]),
       keep_firing_for: KEPT,
       impact: 'Whoever asks gets nothing.',
       summary: objective + ': everything fails, of the little that there is',
-      description: '{{ $value | printf "%.0f" }} bad events within a day, and for hours not a good one.' + left,
-      when: 'three events of a day were bad, none was good for six hours, and there are too few for a burn rate',
+      description: '{{ $value | printf "%.0f" }} bad events since the last good one, which is hours ago.' + left,
+      when: 'within six hours, a day or three days three events were bad and none was good, and there are too few for a burn rate',
       history: 'only what was counted since the objective was rendered counts',
     }]
   ) + (
@@ -160,16 +161,18 @@ function(config)
       component: 'objective',
       expr: |||
         max without (slo_window) (
-          %(bad)s > %(rounding)s * %(total)s
+          %(bad)s > %(more)s * %(total)s
           or
-          %(bad)s < 0
+          %(bad)s < %(less)s * %(total)s
+          or
+          %(bad)s > 0 unless %(total)s
         )
-      ||| % { bad: recorded.bad, total: recorded.total, rounding: t.number(ROUNDING) },
+      ||| % { bad: recorded.bad, total: recorded.total, more: t.number(1 + ROUNDING), less: t.number(-ROUNDING) },
       'for': IMPOSSIBLE_FOR,
       impact: 'None that is known: what is counted is wrong.',
       summary: objective + ' counts what cannot be: its indicator is wrong',
-      description: '{{ $value | printf "%.3g" }} bad events a second are more than there are, or fewer than none.',
-      when: 'more events are bad than there are, or fewer than none, for ten minutes',
+      description: '{{ $value | printf "%.3g" }} bad events a second are more than there are, fewer than none, or of no group that is counted.',
+      when: 'for ten minutes more events are bad than there are, or fewer than none, or they belong to no group that is counted',
     },
     {
       name: 'MLObjectiveBudgetSpent',

@@ -1,4 +1,4 @@
-// Kinds that count events: queries for all that count and for the bad (or the good) ones, per second over a window, by the
+// Kinds that count events: queries for all that count and for the bad (or the good) ones, per second over so many seconds, by the
 // labels that the objective is grouped by.
 local catalog = import '../lib/catalog.json';
 local edges = import '../lib/edges.libsonnet';
@@ -17,13 +17,20 @@ function(config) {
   local q = (import '../lib/queries.libsonnet')(config),
 
   // Replicas of the exporter see the same: the largest says it.
-  local counted(slo, each, metric, matchers, window) =
-    'sum by (%s) (max by (%s) (rate(%s[%s])))' % [slo.by, each, q.select(metric, matchers), window],
+  local counted(slo, each, metric, matchers, seconds) =
+    'sum by (%s) (max by (%s) (rate(%s[%s])))' % [slo.by, each, q.select(metric, matchers), t.duration(seconds)],
 
-  // Rates over five minutes that were recorded already, of requests that users made.
-  local recorded(slo, record, matchers, window) =
+  // Rates over five minutes that were recorded already, of requests that users made. Over longer they are summed: a mean would
+  // take the minutes since a series began for all of them.
+  local recorded(slo, record, matchers, seconds) =
     local series = q.select(record, matchers);
-    'sum by (%s) (%s)' % [slo.by, if window == t.duration(windows.rate) then series else 'avg_over_time(%s[%s])' % [series, window]],
+    if seconds == windows.rate then 'sum by (%s) (%s)' % [slo.by, series]
+    else '%s * sum by (%s) (sum_over_time(%s[%s]))' % [
+      t.number(config.stack.evaluation_interval / seconds),
+      slo.by,
+      series,
+      t.duration(seconds),
+    ],
 
   local ofEndpoint(slo) =
     [t.matching('ml_endpoint', slo.options.endpoint)]
@@ -35,10 +42,10 @@ function(config) {
       t.matching('pipeline', std.substr(slo.options.pipeline, at + 1, std.length(slo.options.pipeline))),
     ],
 
-  local probes(slo, outcomes, window) =
-    counted(slo, PROBE + ', outcome', m.ml_endpoint_probes_total, ofEndpoint(slo) + outcomes, window),
-  local runs(slo, states, window) =
-    counted(slo, RUN + ', state', m.ml_runs_finished_total, ofPipeline(slo) + [states], window),
+  local probes(slo, outcomes, seconds) =
+    counted(slo, PROBE + ', outcome', m.ml_endpoint_probes_total, ofEndpoint(slo) + outcomes, seconds),
+  local runs(slo, states, seconds) =
+    counted(slo, RUN + ', state', m.ml_runs_finished_total, ofPipeline(slo) + [states], seconds),
 
   local edgeOf(slo, edge, what, around) =
     if edge != null then edge
@@ -65,46 +72,46 @@ function(config) {
 
   endpoint_availability(slo):: if slo.options.from_ == 'native' then {
     local versions = std.member(slo.group_by, 'version'),
-    total(window): recorded(slo, if versions then serverRecords.requests else endpointRecords.requests, ofEndpoint(slo), window),
-    bad(window): recorded(slo, if versions then serverRecords.bad else endpointRecords.bad, ofEndpoint(slo), window),
+    total(seconds): recorded(slo, if versions then serverRecords.requests else endpointRecords.requests, ofEndpoint(slo), seconds),
+    bad(seconds): recorded(slo, if versions then serverRecords.bad else endpointRecords.bad, ofEndpoint(slo), seconds),
   } else {
-    total(window): probes(slo, [], window),
-    bad(window): probes(slo, ['outcome=~"timeout|unreachable|http_error"'], window),
+    total(seconds): probes(slo, [], seconds),
+    bad(seconds): probes(slo, ['outcome=~"timeout|unreachable|http_error"'], seconds),
   },
 
   // A fast refusal is not good latency: good is what was answered rightly, and in time, of all that was asked.
   endpoint_latency(slo):: if slo.options.from_ == 'native' then {
-    total(window): recorded(native(slo), serverRecords.timed, ofEndpoint(slo), window),
-    bad(window): recorded(slo, serverRecords.slow, ofEndpoint(slo), window),
+    total(seconds): recorded(native(slo), serverRecords.timed, ofEndpoint(slo), seconds),
+    bad(seconds): recorded(slo, serverRecords.slow, ofEndpoint(slo), seconds),
   } else {
     local le = within(slo, config.probes.buckets, 'probes.buckets'),
-    total(window): probes(slo, [], window),
-    good(window): counted(slo, PROBE, m.ml_endpoint_probe_duration_seconds + '_bucket', ofEndpoint(slo) + [le], window),
+    total(seconds): probes(slo, [], seconds),
+    good(seconds): counted(slo, PROBE, m.ml_endpoint_probe_duration_seconds + '_bucket', ofEndpoint(slo) + [le], seconds),
   },
 
   // Of what was answered: what was not is another objective's.
   endpoint_correctness(slo):: {
-    total(window): probes(slo, ['outcome=~"ok|bad_prediction"'], window),
-    bad(window): probes(slo, ['outcome="bad_prediction"'], window),
+    total(seconds): probes(slo, ['outcome=~"ok|bad_prediction"'], seconds),
+    bad(seconds): probes(slo, ['outcome="bad_prediction"'], seconds),
   },
 
   pipeline_success(slo):: {
-    total(window): runs(slo, ENDED, window),
-    bad(window): runs(slo, 'state=~"failed|timed_out"', window),
+    total(seconds): runs(slo, ENDED, seconds),
+    bad(seconds): runs(slo, 'state=~"failed|timed_out"', seconds),
   },
 
   // Only runs that succeeded are in the histogram: one that failed did not finish in time either.
   pipeline_duration(slo):: {
     local le = within(slo, catalog.metrics.ml_run_duration_seconds.buckets, 'the buckets of ml_run_duration_seconds'),
-    total(window): runs(slo, ENDED, window),
-    good(window): counted(slo, RUN, m.ml_run_duration_seconds + '_bucket', ofPipeline(slo) + [le], window),
+    total(seconds): runs(slo, ENDED, seconds),
+    good(seconds): counted(slo, RUN, m.ml_run_duration_seconds + '_bucket', ofPipeline(slo) + [le], seconds),
   },
 
   ratio(slo):: {
-    local told(expr, window) = 'sum by (%s) (%s)' % [slo.by, std.strReplace(expr, '$window', window)],
-    total(window): told(slo.options.total, window),
-    [if slo.options.bad != null then 'bad']: function(window) told(slo.options.bad, window),
-    [if slo.options.good != null then 'good']: function(window) told(slo.options.good, window),
+    local told(expr, seconds) = 'sum by (%s) (%s)' % [slo.by, std.strReplace(expr, '$window', t.duration(seconds))],
+    total(seconds): told(slo.options.total, seconds),
+    [if slo.options.bad != null then 'bad']: function(seconds) told(slo.options.bad, seconds),
+    [if slo.options.good != null then 'good']: function(seconds) told(slo.options.good, seconds),
   },
 
   // The last run of one of the pipelines was bad.

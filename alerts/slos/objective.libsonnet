@@ -45,10 +45,8 @@ function(slo)
     deadline: std.member(names, DEADLINE),
     // Where events are few, a burn rate says nothing, and nothing that is good says it all.
     outage: if !kind.events || kind.runs || !std.member(names, 'page_slow') then null else {
-      local of = windows.of(slo.window),
       bad: windows.outage.bad,
-      window: of.ticket_fast.long,
-      none_good_for: of.page_slow.long,
+      within: [windows.of(slo.window)[name].long for name in windows.outage.within],
     },
     tiers: [tier(slo, kind, name, budget) for name in windows.names if std.member(names, name)],
     // What each of its series is known by.

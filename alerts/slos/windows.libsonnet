@@ -27,9 +27,11 @@ local minutes(seconds) = 60 * std.floor(seconds / 60 + 0.5);
   rate:: 300,
   shortestLong:: 1800,
   tiers:: tiers,
-  // An outage of little traffic, by counting: so many bad events within ticket_fast's long window, and within page_slow's as
-  // good as none that was not. Sums of rates are seldom exactly 0.
-  outage:: { bad: 3, good: 0.01 },
+  // An outage of little traffic, by counting: so many bad events and as good as none that was not, within one of these tiers'
+  // long windows. Sums of rates are seldom exactly 0.
+  outage:: { bad: 3, good: 0.01, within: ['page_slow', 'ticket_fast', 'ticket_slow'] },
+  // How much less than `minimum_bad` is enough: rates count an event as 0.83 to 1.11 of one, by the phase of scrapes.
+  rounding:: 0.55,
   names:: ['page_fast', 'page_slow', 'ticket_fast', 'ticket_slow'],
 
   // The tiers of an objective over `period` seconds, each with its `factor`.

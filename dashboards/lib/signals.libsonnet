@@ -4,6 +4,7 @@
 //   begins
 local m = import '../../alerts/lib/metrics.libsonnet';
 local t = import '../../alerts/lib/text.libsonnet';
+local baseline = import 'baseline_signals.libsonnet';
 local cost = import 'cost_signals.libsonnet';
 local endpoint = import 'endpoint_signals.libsonnet';
 local panel = import 'panel.libsonnet';
@@ -41,6 +42,12 @@ function(
 
   // A panel of one figure shows the first query.
   local signal(about) = about { query:: about.queries[0] };
+
+  local others =
+    scheduler(config, sources)
+    + cost(config, pipelines, by, each)
+    + endpoint(config, endpoints, models)
+    + baseline(config, pipelines, endpoints, models, by, each);
 
   std.mapWithKey(function(name, about) signal(about), {
     // Runs
@@ -248,4 +255,4 @@ function(
       unit: 's',
       queries: [{ legend: legend('{{task}}'), expr: one(m.ml_task_last_duration_seconds, 'task') }],
     },
-  } + scheduler(config, sources) + cost(config, pipelines, by, each) + endpoint(config, endpoints, models))
+  } + others)

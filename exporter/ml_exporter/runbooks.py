@@ -13,7 +13,7 @@ _MARKUP = re.compile(r"\[([^]]+)\]\([^)]+\)|`|\*\*")
 
 
 def first_checks_json(folder: Path) -> str:
-    """The first line of item 1 under "What to check first" of every runbook, as plain text: alerts/lib/first_checks.json.
+    """The first line of item 1 under "What to check first" of every runbook, as plain text by alert, in JSON.
 
     Raises `RenderError` for a runbook that has no such item.
     """

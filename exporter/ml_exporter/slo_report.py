@@ -61,8 +61,8 @@ def _deadline(options: Mapping[str, Any]) -> str:
 
 
 def _outage(outage: Mapping[str, Any], counted: str) -> str:
-    bad, window, silence = outage["bad"], spoken(outage["window"]), spoken(outage["none_good_for"])
-    return f"however few {counted} there are: {bad} bad in {window}, and for {silence} none that was good"
+    *shorter, longest = (spoken(window) for window in outage["within"])
+    return f"however few {counted} there are: {outage['bad']} bad and none good within {', '.join(shorter)} or {longest}"
 
 
 def _tier(entry: Entry, tier: Mapping[str, Any]) -> str:

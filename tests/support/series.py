@@ -51,6 +51,23 @@ def of_every_server(endpoint: str = "tracking") -> list[dict[str, str]]:
     return [{"series": f"{name}{{{priced if 'cost' in name else served}}}", "values": "1x60"} for name in names]
 
 
+def of_every_baseline(source: str = "tracking") -> list[dict[str, str]]:
+    """What is recorded to be compared with the weeks before, for an hour. Endpoints go by the name of the source."""
+    names: dict[str, str] = json.loads(render.evaluate("alerts/lib/recorded_baselines.libsonnet"))
+    of_endpoint = f'ml_service="fraud", ml_endpoint="{source}", model="fraud"'
+    of_pipeline = f'source="{source}", ml_service="fraud", pipeline="fraud-train"'
+    return [
+        {"series": f"{names[kind]}{suffix}{{{labels}}}", "values": "1x60"}
+        for kind, labels in {
+            "requests": of_endpoint,
+            "latency": of_endpoint,
+            "runs": of_pipeline,
+            "runSeconds": of_pipeline,
+        }.items()
+        for suffix in ("", "_usual")
+    ]
+
+
 def _samples(family: Family, values: dict[str, str]) -> list[tuple[str, str]]:
     several, chosen = SEVERAL.get(family.name, ("", ()))
     labels = "".join(f'{label}="{values.get(label, "x")}", ' for label in family.labels if label != several)
