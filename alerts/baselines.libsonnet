@@ -71,11 +71,13 @@ local usual(by, record) = {
           record: recorded.requests,
           expr: ofModels('3600 * sum by (%s) (%s)' % [e.MODEL, native.requestsHour]),
         },
-        { record: recorded.latency, expr: mean(probed('sum'), probed('count')) },
-      ] + [
-        { record: recorded.latency, expr: ofModels(byServer(server)) }
-        for server in std.set([endpoint.server for endpoint in telling])
-      ] + [
+        {
+          record: recorded.latency,
+          expr: std.join('\nor\n', [mean(probed('sum'), probed('count'))] + [
+            ofModels(byServer(server))
+            for server in std.set([endpoint.server for endpoint in telling])
+          ]),
+        },
         { record: recorded.runsHour, expr: 'sum by (%s) (%s)' % [q.PIPELINE, inHour(m.ml_runs_finished_total, ', state')] },
         { record: recorded.succeededHour, expr: inHour(m.ml_run_duration_seconds + '_count') },
         { record: recorded.secondsHour, expr: inHour(m.ml_run_duration_seconds + '_sum') },

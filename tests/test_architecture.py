@@ -13,7 +13,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("errors",),
     ("model",),
     ("catalog",),
-    ("decoding", "openslo_queries", "patterns", "ports", "schema", "states", "targets", "yaml_file"),
+    ("decoding", "openslo_queries", "patterns", "ports", "promql", "schema", "states", "targets", "yaml_file"),
     ("endpoint_states", "expectations", "model_states", "openslo", "reading", "routing_settings", "slo_settings"),
     ("alerting_settings", "canaries", "endpoint_settings", "ledger", "lines", "plain_json", "probe_page", "samples"),
     ("settings", "slo_words", "timetable"),

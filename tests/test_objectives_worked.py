@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from tests.support.alerts import rules_of
-from tests.support.programs import program
+from tests.support.slo_rules import GROUPS, verdict
 
 from ml_exporter import render
 from ml_exporter.errors import ConfigError
@@ -54,7 +52,6 @@ DATA = {
         slo("runs", 99, "pipeline_success", pipeline="tracking/train"),
     ],
 }
-GROUPS = ("slos", "slo-budgets", "objectives")
 REMAINING, RATIO, BURN = "slo:error_budget_remaining:ratio", "slo:sli_error:ratio", "slo:burn_rate:ratio"
 TOTAL, BAD, EVENTS = "slo:sli_total:rate5m", "slo:bad_events:sum", "slo:total_events:sum"
 FIRING = 'count by (alertname) (ALERTS{alertstate="firing"})'
@@ -70,49 +67,6 @@ def counted(*increments: tuple[int, float], start: float = 0) -> list[float]:
     return values
 
 
-def verdict(
-    folder: Path, name: str, series: Mapping[str, Sequence[float | None]], asked: Mapping[tuple[int, str], Any]
-) -> None:
-    """Ask promtool of one objective: (minute, query) → its only value, {labels: value} or None, to a hundredth.
-
-    It evaluates all groups every minute, whatever their intervals: here, steps are a minute long.
-    """
-    for file in GROUPS:
-        rules = rules_of(DATA)[f"{file}.yml"]
-        (group,) = rules["groups"]
-        group["rules"] = [rule for rule in group["rules"] if rule.get("labels", {}).get("slo", name) == name]
-        (folder / f"{file}.yml").write_text(yaml.safe_dump(rules).replace("[2m30s]", "[59s]"))
-    case = {
-        "interval": "1m",
-        "input_series": [{"series": key, "values": " ".join(map(_notation, series[key]))} for key in series],
-        "promql_expr_test": [
-            {"expr": f"round({query}, 0.01)", "eval_time": f"{minute}m", "exp_samples": _samples(expected)}
-            for (minute, query), expected in asked.items()
-        ],
-    }
-    cases = {
-        "rule_files": [f"{file}.yml" for file in GROUPS],
-        "group_eval_order": [f"ml-{file}" for file in GROUPS],
-        "evaluation_interval": "1m",
-        "tests": [case],
-    }
-    (folder / "cases.yml").write_text(yaml.safe_dump(cases))
-    command = [program("promtool"), "test", "rules", "cases.yml"]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout + done.stderr
-
-
-def _notation(value: float | None) -> str:
-    return "_" if value is None else repr(value)
-
-
-def _samples(expected: Any) -> list[dict[str, Any]]:
-    if expected is None:
-        return []
-    values = expected if isinstance(expected, dict) else {"{}": expected}
-    return [{"labels": labels, "value": value} for labels, value in values.items()]
-
-
 def of(record: str, window: str | None = None) -> str:
     """The only value of a recorded series."""
     return f'sum({record}{{window="{window}"}})' if window else f"sum({record})"
@@ -122,6 +76,7 @@ def test_an_hour_without_requests_spoils_no_budget(tmp_path: Path) -> None:
     """slok/sloth#133, #231, #531: 0 / 0 is NaN, and an average over a month with a NaN in it is NaN for a month."""
     verdict(
         tmp_path,
+        DATA,
         "requests",
         {"all": counted((60, 600), (60, 0), (60, 600), (15, 0)), "bad": counted((60, 6), (135, 0))},
         {
@@ -142,13 +97,14 @@ def test_what_is_not_a_number_is_not_counted(spoilt: str, poison: float, tmp_pat
     series[spoilt][30:40] = [poison] * 10
     known = f"sum(count_over_time({TOTAL}[2h]))"
     # Unknown for ten minutes, and for the five more of a rate that reaches back to them.
-    verdict(tmp_path, "told", series, {(100, of(REMAINING)): 0.6, (100, known): 101 - 15})
+    verdict(tmp_path, DATA, "told", series, {(100, of(REMAINING)): 0.6, (100, known): 101 - 15})
 
 
 def test_a_budget_is_never_infinite(tmp_path: Path) -> None:
     """slok/sloth#749: bad events of no events are an infinite ratio. Here they are an indicator that is wrong."""
     verdict(
         tmp_path,
+        DATA,
         "told",
         {"all_rate": [0.0] * 30, "bad_rate": [5.0] * 30},
         {(25, of(RATIO)): None, (25, of(REMAINING)): None, (25, FIRING): {'{alertname="MLObjectiveImpossible"}': 1}},
@@ -160,6 +116,7 @@ def test_a_busy_hour_weighs_more_than_an_idle_one(tmp_path: Path) -> None:
     averaged = 'avg_over_time(slo:sli_error:ratio{window="5m"}[3h])'
     verdict(
         tmp_path,
+        DATA,
         "strict",
         {"all": counted((90, 6), (90, 6000), (10, 0), start=1), "bad": counted((90, 3), (100, 0), start=1)},
         {(190, of(REMAINING)): 0.5, (181, f"sum({averaged})"): 0.25},
@@ -209,11 +166,15 @@ def test_one_failure_of_hourly_runs_alarms_nobody_though_it_burns_100_times_too_
     labels = 'source="tracking", pipeline="train"'
     verdict(
         tmp_path,
+        DATA,
         "runs",
         {
             f'ml_runs_finished_total{{{labels}, state="succeeded"}}': [min(value, 2) for value in good],
             f'ml_runs_finished_total{{{labels}, state="failed"}}': bad,
             f"ml_pipeline_consecutive_failures{{{labels}}}": bad,
+            'ml_source_last_success_timestamp_seconds{source="tracking"}': [60.0 * minute for minute in range(180)],
+            'ml_source_interval_seconds{source="tracking"}': [30.0] * 180,
+            'ml_source_backfill_complete{source="tracking"}': [1.0] * 180,
         },
         {
             (179, of(BURN, "30m")): 100,
@@ -225,7 +186,7 @@ def test_one_failure_of_hourly_runs_alarms_nobody_though_it_burns_100_times_too_
 
 def test_a_failure_or_two_of_little_traffic_page_nobody_and_five_do(tmp_path: Path) -> None:
     """At 99.9 % one of 69 events is 14.4 times too many: a peer pages for it."""
-    paging = {'{alertname="MLObjectiveBudgetSpent"}': 1, '{alertname="MLObjectiveBurningFast"}': 1}
+    paging = {'{alertname="MLObjectiveBurningFast"}': 1}
     for failures, minute, alerts in ((1, 66, (PAGES_AND_TICKETS, None)), (6, 72, (FIRING, paging))):
         folder = tmp_path / str(failures)
         folder.mkdir()
@@ -233,6 +194,7 @@ def test_a_failure_or_two_of_little_traffic_page_nobody_and_five_do(tmp_path: Pa
         burns = f"count({BURN}{{window=~'5m|1h'}} > 14.4)"
         verdict(
             folder,
+            DATA,
             "strict",
             {"all": counted((75, 1), start=1), "bad": bad},
             {(minute, burns): 2, (minute, alerts[0]): alerts[1]},
@@ -243,6 +205,7 @@ def test_a_group_without_a_bad_event_keeps_its_labels_and_its_budget(tmp_path: P
     """`or vector(0)` has no labels: it would be the budget of no version, and version 7 would have none."""
     verdict(
         tmp_path,
+        DATA,
         "versions",
         {
             'all{version="7"}': counted((60, 100)),
@@ -259,6 +222,7 @@ def test_one_of_two_replicas_may_restart(tmp_path: Path) -> None:
     steady, restarted = counted((70, 4), start=1000), counted((40, 4), start=1000)[:-1] + counted((30, 4))
     verdict(
         tmp_path,
+        DATA,
         "probes",
         {
             f'ml_endpoint_probes_total{{{labels}, instance="a"}}': steady,
@@ -278,6 +242,7 @@ def test_a_counter_that_was_there_at_0_counts_its_first_event_and_one_born_at_1_
         folder.mkdir()
         verdict(
             folder,
+            DATA,
             "requests",
             {"all": counted((70, 10), start=1), "bad": [before] * 20 + [1.0] * 51},
             {(65, of(BAD, "1h")): counts},

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import copy
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from ml_exporter import openslo
+from ml_exporter.__main__ import main
 from ml_exporter.config import from_data, warnings
 from ml_exporter.errors import ConfigError
 from ml_exporter.render import generate
@@ -116,6 +119,24 @@ def changed(path: str, value: Any) -> dict[str, Any]:
     ("path", "value", "said"),
     [
         ("apiVersion", "openslo/v1alpha", "document 1.apiVersion: found 'openslo/v1alpha'; allowed is openslo/v1"),
+        ("kind", None, "document 1.kind: found None; allowed is text"),
+        ("apiVersion", ["openslo/v1"], "document 1.apiVersion: found ['openslo/v1']; allowed is text"),
+        ("spec.timeWindow.0.duration", ["28d"], "requests.spec.timeWindow[0].duration: found ['28d']; allowed is a"),
+        (
+            "spec.indicator.spec.ratioMetric.total.metricSource",
+            {"type": ["Prometheus"], "spec": {"query": "a"}},
+            "requests.spec.indicator.spec.ratioMetric.total.metricSource.type: found ['Prometheus']; allowed is text",
+        ),
+        (
+            "spec.indicator.spec.ratioMetric.total.metricSource.spec.query",
+            "sum(a_total",
+            "requests.spec.indicator.spec.ratioMetric.total.metricSource.spec.query: ( (character 4) is not closed",
+        ),
+        (
+            "spec.indicator.spec.ratioMetric",
+            {"good": METRIC, "total": METRIC},
+            "requests.spec.indicator.spec.ratioMetric.good.metricSource.spec.query: no [$window], so a day could not",
+        ),
         ("kind", "SLOO", "document 1.kind: found 'SLOO'; did you mean 'SLO'?"),
         ("kind", "SLI", "no document of kind SLO"),
         ("metadata", None, "document 1.metadata: missing"),
@@ -211,6 +232,9 @@ def test_an_indicator_that_is_not_in_the_file_names_the_nearest(tmp_path: Path) 
     document = changed("spec.indicator", None)
     document["spec"]["indicatorRef"] = "scroed"
     sli = {"apiVersion": "openslo/v1", "kind": "SLI", "metadata": {"name": "scored"}, "spec": {"ratioMetric": RATIO}}
+    document["spec"]["indicatorRef"] = ["scroed"]
+    assert refusal(tmp_path, document).endswith("spec.indicatorRef: found ['scroed']; allowed is text")
+    document["spec"]["indicatorRef"] = "scroed"
     assert refusal(tmp_path, document).endswith("found 'scroed', and no SLI of this file is called so; there are none")
     assert refusal(tmp_path, document, sli).endswith("; did you mean 'scored'?")
 
@@ -240,6 +264,7 @@ def test_slices_of_other_lengths_are_refused(tmp_path: Path, objective: dict[str
     ("objective", "said"),
     [
         ({}, ".op: found None; allowed are lt, lte, gt, gte"),
+        ({"op": ["lt"], "value": 1}, ".op: found ['lt']; allowed are lt, lte, gt, gte"),
         ({"op": "eq", "value": 1}, ".op: found 'eq'; allowed are lt, lte, gt, gte"),
         ({"op": "lt"}, ".value: found None; allowed is a number"),
     ],
@@ -258,3 +283,63 @@ def test_slices_of_a_ratio_that_was_computed_before_are_compared(tmp_path: Path,
     (tmp_path / "slo.yaml").write_text(yaml.safe_dump(document))
     (slo,) = configured(tmp_path, "slo.yaml").slos
     assert slo.options.expr == f"{query} >= bool 0.9"
+
+
+def test_comments_are_left_out_of_queries(tmp_path: Path) -> None:
+    query = "requests_total{a='#'} # all of them ("
+    document = changed("spec.indicator.spec.ratioMetric.total.metricSource.spec.query", query)
+    (tmp_path / "slo.yaml").write_text(yaml.safe_dump(document))
+    (slo,) = configured(tmp_path, "slo.yaml").slos
+    assert slo.options.total == "sum(rate(requests_total{a='#'}[$window]))"
+
+
+def tenfold(first: str, again: str, levels: int = 9) -> str:
+    """Aliases, each of ten of the one before."""
+    lines = [f"a0: &a0 {first}"]
+    lines += [f"a{n}: &a{n} {again % ', '.join([f'*a{n - 1}'] * 10)}" for n in range(1, levels + 1)]
+    return "\n".join(lines) + "\n"
+
+
+LISTS = tenfold("[x]", "[%s]")
+CHAIN = "a0: &a0 []\n" + "".join(f"a{n}: &a{n} [*a{n - 1}]\n" for n in range(1, 3000))
+# What `k` holds is only reached by the last of them.
+HIDDEN = "a0: &a0 []\n" + "".join(f"a{n}: {{<<: {{k: &a{n} [*a{n - 1}]}}, k: 1}}\n" for n in range(1, 3000))
+REPEATED = "aliases make more than 1,000,000 values of it"
+DEEP = "lists and sections within each other, more than 100 levels"
+HOSTILE = {
+    "aliases in the version": (LISTS + "apiVersion: *a9\nkind: SLO\n", REPEATED),
+    "aliases in the kind": (LISTS + "apiVersion: openslo/v1\nkind: *a9\n", REPEATED),
+    "aliases in the name": (LISTS + "apiVersion: openslo/v1\nkind: SLO\nmetadata: {name: *a9}\n", REPEATED),
+    "merges of merges": (tenfold("{k: v}", "{<<: [%s]}"), "line 6, column 5: more than 10,000 merged keys"),
+    "a list in itself": ("- &a [*a]\n", DEEP),
+    "5,000 brackets": ("[" * 5000 + "]" * 5000, f"line 1, column 100: {DEEP}"),
+    "100,000 brackets that are left open": ("[" * 100_000, f"line 1, column 100: {DEEP}"),
+    "a chain of aliases": (CHAIN + "apiVersion: *a2999\n", DEEP),
+    "a hidden chain of aliases": (HIDDEN + "apiVersion: *a2999\n", DEEP),
+    "a large number": (f"apiVersion: 0x{'f' * 5000}\n", "a number that nothing can count to"),
+    "a day that no month has": ("apiVersion: 2026-02-30\n", "day is out of range for month"),
+}
+
+
+@pytest.mark.parametrize(("text", "said"), HOSTILE.values(), ids=HOSTILE)
+def test_a_hostile_file_is_refused_in_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str, said: str
+) -> None:
+    config, file = tmp_path / "ml-exporter.yaml", tmp_path / "slo.yaml"
+    config.write_text(yaml.safe_dump({"services": SERVICES}))
+    file.write_text(text)
+    assert main(["slo", "--config", str(config), "--file", str(file)]) == 2
+    assert capsys.readouterr().err == f"ml-exporter: --file: {file}: not YAML: {said}\n"
+
+
+@pytest.mark.parametrize("path", ["apiVersion", "kind", "metadata.name", "spec.service", "spec.budgetingMethod"])
+def test_what_is_found_is_not_written_out_whole(path: str) -> None:
+    found: list[Any] = []
+    for _ in range(6):
+        found = [found] * 10
+    tracemalloc.start()
+    with pytest.raises(ConfigError, match=r"found \[\[\["):
+        openslo.read([changed(path, found)], "slo.yaml")
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most < 1_000_000  # bytes; its text has three million

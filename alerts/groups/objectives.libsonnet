@@ -110,6 +110,27 @@ function(config)
   ];
   local counted = having('page_slow', function(slo) slo.outage != null);
 
+  // The indicator, or one of its groups: versions come and go.
+  local grouped = [slo for slo in slos if slo.group_by != [] && !std.member(slo.group_by, 'version')];
+  local vanished = [
+    local tiers = windows.of(periods[period]);
+    |||
+      or
+      max without (slo_window, window) (
+        %(day)s
+        unless ignoring (window)
+        %(total)s
+        and on (slo)
+        %(total)s
+      )
+    ||| % {
+      day: series(recorded.totalEvents, period, tiers.ticket_fast.long, only(period, [slo.name for slo in grouped if slo.period == period])),
+      total: recorded.total,
+    }
+    for period in std.set([slo.period for slo in grouped])
+  ];
+  local absent = std.join('', ['%s\nunless on (slo)\n%s\n' % [recorded.objective, recorded.total]] + vanished);
+
   if slos == [] then [] else tierAlerts + (
     if counted == [] then [] else [{
       name: 'MLObjectiveOutage',
@@ -142,17 +163,13 @@ function(config)
       name: 'MLObjectiveAbsent',
       severity: 'ticket',
       component: 'objective',
-      expr: |||
-        %s
-        unless on (slo)
-        %s
-      ||| % [recorded.objective, recorded.total],
+      expr: absent,
       'for': ABSENT_FOR,
       impact: 'None that is known: nobody knows.',
       summary: objective + ' is not measured: nobody knows whether it is met',
       description: 'Its indicator has had no value for %s: a source that cannot be read, a name that has changed, or nothing to count.'
                    % t.duration(ABSENT_FOR),
-      when: "an objective's indicator has had no value for an hour",
+      when: "an objective's indicator has had no value for an hour, or one of the groups that had a budget of its own yesterday",
       history: 'a new objective has an hour to be measured',
     },
     {
@@ -178,11 +195,23 @@ function(config)
       name: 'MLObjectiveBudgetSpent',
       severity: 'info',
       component: 'objective',
-      expr: 'max without (slo_window) (%s < 0)' % recorded.budgetRemaining,
+      // Before one bad event was allowed, the first one spends it all.
+      expr: |||
+        max without (slo_window) (
+          %(left)s < 0
+          and
+          sum without (window) (%(total)s{window=~"%(whole)s"}) * on (slo) group_left () (1 - %(promised)s) >= 1
+        )
+      ||| % {
+        left: recorded.budgetRemaining,
+        total: recorded.totalEvents,
+        whole: std.join('|', std.objectFields(periods)),
+        promised: recorded.objective,
+      },
       impact: 'Users got less than they were promised over the whole time.',
       summary: objective + ' has spent its budget',
       description: 'It is overspent: {{ $value | humanizePercentage }} of it is left.',
-      when: 'the budget of an objective is overspent',
+      when: 'the budget of an objective is overspent, and large enough for one bad event',
       history: 'only what was counted since the objective was rendered counts',
     },
   ]

@@ -2,14 +2,14 @@
 local units = [['d', 86400000], ['h', 3600000], ['m', 60000], ['s', 1000], ['ms', 1]];
 
 {
-  // 0.05 → '0.05': Jsonnet itself writes 0.050000000000000003.
-  number(value):: '%.10g' % value,
+  // 0.05 → '0.05': Jsonnet itself writes 0.050000000000000003. Formatting takes milliseconds, so whole numbers go without.
+  number(value):: if value == std.floor(value) && std.abs(value) < 1e10 then '' + value else '%.10g' % value,
 
   // Seconds → '1h30m'; the largest units first, nothing is lost down to a millisecond.
   duration(seconds)::
     local step(state, unit) = {
       rest: state.rest % unit[1],
-      text: state.text + (if state.rest >= unit[1] then '%d%s' % [std.floor(state.rest / unit[1]), unit[0]] else ''),
+      text: state.text + (if state.rest >= unit[1] then std.floor(state.rest / unit[1]) + unit[0] else ''),
     };
     local text = std.foldl(step, units, { rest: std.floor(seconds * 1000 + 0.5), text: '' }).text;
     if text == '' then '0s' else text,

@@ -16,9 +16,11 @@ local ENDED = 'state=~"succeeded|failed|timed_out"';
 function(config) {
   local q = (import '../lib/queries.libsonnet')(config),
 
-  // Replicas of the exporter see the same: the largest says it.
-  local counted(slo, each, metric, matchers, seconds) =
-    'sum by (%s) (max by (%s) (rate(%s[%s])))' % [slo.by, each, q.select(metric, matchers), t.duration(seconds)],
+  // Replicas of the exporter see the same: the largest says it. `where`: of which series.
+  local counted(slo, each, metric, matchers, seconds, where='') =
+    'sum by (%s) (max by (%s) (rate(%s[%s]))%s)' % [slo.by, each, q.select(metric, matchers), t.duration(seconds), where],
+  // Counters of a source that is not read stand still: that is not known to be good.
+  local known = '\nand on (source)\n' + (import 'known.libsonnet')(config) + '\n',
 
   // Rates over five minutes that were recorded already, of requests that users made. Over longer they are summed: a mean would
   // take the minutes since a series began for all of them.
@@ -45,7 +47,7 @@ function(config) {
   local probes(slo, outcomes, seconds) =
     counted(slo, PROBE + ', outcome', m.ml_endpoint_probes_total, ofEndpoint(slo) + outcomes, seconds),
   local runs(slo, states, seconds) =
-    counted(slo, RUN + ', state', m.ml_runs_finished_total, ofPipeline(slo) + [states], seconds),
+    counted(slo, RUN + ', state', m.ml_runs_finished_total, ofPipeline(slo) + [states], seconds, known),
 
   local edgeOf(slo, edge, what, around) =
     if edge != null then edge
@@ -104,11 +106,12 @@ function(config) {
   pipeline_duration(slo):: {
     local le = within(slo, catalog.metrics.ml_run_duration_seconds.buckets, 'the buckets of ml_run_duration_seconds'),
     total(seconds): runs(slo, ENDED, seconds),
-    good(seconds): counted(slo, RUN, m.ml_run_duration_seconds + '_bucket', ofPipeline(slo) + [le], seconds),
+    good(seconds): counted(slo, RUN, m.ml_run_duration_seconds + '_bucket', ofPipeline(slo) + [le], seconds, known),
   },
 
   ratio(slo):: {
-    local told(expr, seconds) = 'sum by (%s) (%s)' % [slo.by, std.strReplace(expr, '$window', t.duration(seconds))],
+    // A comment may end what somebody wrote.
+    local told(expr, seconds) = 'sum by (%s) (%s\n)' % [slo.by, std.strReplace(expr, '$window', t.duration(seconds))],
     total(seconds): told(slo.options.total, seconds),
     [if slo.options.bad != null then 'bad']: function(seconds) told(slo.options.bad, seconds),
     [if slo.options.good != null then 'good']: function(seconds) told(slo.options.good, seconds),

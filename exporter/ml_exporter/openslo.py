@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from ml_exporter import schema
+from ml_exporter import promql, schema
 from ml_exporter.errors import ConfigError
 from ml_exporter.openslo_queries import SLICE, at_least, compared, per_second
 from ml_exporter.schema import NAME, Between, Duration
@@ -82,11 +82,12 @@ def _named(document: Any, path: str, where: str) -> _Named:
         raise ConfigError(
             f"{path}: allowed is a document of OpenSLO, with apiVersion: {_VERSIONS[0]}, or a list of slos"
         )
-    version, kind = str(document["apiVersion"]), str(document.get("kind"))
+    version = schema.convert(str, document["apiVersion"], f"{path}.apiVersion")
     if version not in _VERSIONS:
-        raise ConfigError(f"{path}.apiVersion: found '{version}'; allowed is {_VERSIONS[0]}")
+        raise ConfigError(f"{path}.apiVersion: found {schema.show(version)}; allowed is {_VERSIONS[0]}")
+    kind = schema.convert(str, document.get("kind"), f"{path}.kind")
     if kind not in (*_READ, *_IGNORED):
-        raise ConfigError(f"{path}.kind: found '{kind}'{schema.nearest(kind, (*_READ, *_IGNORED))}")
+        raise ConfigError(f"{path}.kind: found {schema.show(kind)}{schema.nearest(kind, (*_READ, *_IGNORED))}")
     metadata = _section(document, "metadata", path)
     name = schema.convert(Annotated[str, NAME], metadata.get("name"), f"{path}.metadata.name")
     here = f"{where}: {name}"
@@ -133,7 +134,7 @@ class _File:
                 "one of much; allowed are Occurrences and Timeslices"
             )
         if method not in ("Occurrences", "Timeslices"):
-            raise ConfigError(f"{where}: found {method!r}; allowed are Occurrences and Timeslices")
+            raise ConfigError(f"{where}: found {schema.show(method)}; allowed are Occurrences and Timeslices")
         sliced = _slice_target(objective, at) if method == "Timeslices" else None
         spec, path = self._indicator(slo)
         kinds = [kind for kind in ("ratioMetric", "thresholdMetric") if spec.get(kind) is not None]
@@ -157,6 +158,8 @@ class _File:
             for at in [f"{path}.{key}.metricSource.spec.query"]
         }
         if sliced is None:
+            for key, query in queries.items():
+                promql.check_events(query, f"{path}.{key}.metricSource.spec.query")
             return {"ratio": queries}
         return {"gauge": {"expr": at_least(queries[parts[0]], queries["total"], sliced, bad=parts == ["bad"])}}
 
@@ -168,7 +171,7 @@ class _File:
             )
         kind = metric.get("rawType")
         if kind not in ("success", "failure"):
-            raise ConfigError(f"{path}.rawType: found {kind!r}; allowed are success and failure")
+            raise ConfigError(f"{path}.rawType: found {schema.show(kind)}; allowed are success and failure")
         query = self._query(_section(metric, "raw", path), f"{path}.raw")
         return compared(query if kind == "success" else f"1 - ({query})", ">=", sliced)
 
@@ -181,28 +184,30 @@ class _File:
             return _section(
                 _section(slo.spec, "indicator", path), "spec", f"{path}.indicator"
             ), f"{path}.indicator.spec"
+        name = schema.convert(str, name, f"{path}.indicatorRef")
         if name not in self._indicators:
-            hint = schema.nearest(str(name), self._indicators) if self._indicators else "; there are none"
+            hint = schema.nearest(name, self._indicators) if self._indicators else "; there are none"
             raise ConfigError(f"{path}.indicatorRef: found '{name}', and no SLI of this file is called so{hint}")
         found = self._indicators[name]
         return found.spec, f"{found.path}.spec"
 
     def _query(self, metric: Mapping[str, Any], path: str) -> str:
         source, path = _section(metric, "metricSource", path), f"{path}.metricSource"
-        described = self._sources.get(str(source.get("metricSourceRef")))
+        reference = schema.convert(str | None, source.get("metricSourceRef"), f"{path}.metricSourceRef")
+        described = self._sources.get(reference) if reference else None
         kind, at = source.get("type"), f"{path}.type"
         if kind is None and described is not None:
             kind, at = described.spec.get("type"), f"{described.path}.spec.type"
-        if kind is not None and str(kind).lower() not in _PROMQL:
+        if kind is not None and schema.convert(str, kind, at).lower() not in _PROMQL:
             raise ConfigError(
-                f"{at}: found '{kind}'; only what is asked in PromQL can be read: Prometheus and its like"
+                f"{at}: found {schema.show(kind)}; only what is asked in PromQL can be read: Prometheus and its like"
             )
         spec = source.get("spec")
         # Some keep the query right here, others below a name.
         query = spec.get("query") if isinstance(spec, Mapping) else spec
         if not isinstance(query, str) or not query.strip():
-            raise ConfigError(f"{path}.spec.query: found {query!r}; allowed is a query in PromQL")
-        return query
+            raise ConfigError(f"{path}.spec.query: found {schema.show(query)}; allowed is a query in PromQL")
+        return promql.without_comments(query, f"{path}.spec.query")
 
 
 def _section(data: Mapping[str, Any], key: str, path: str) -> Mapping[str, Any]:
@@ -253,7 +258,7 @@ def _slice_target(objective: Mapping[str, Any], at: str) -> float:
     window = objective.get("timeSliceWindow")
     if window not in (1, SLICE, "60s"):
         raise ConfigError(
-            f"{at}.timeSliceWindow: found {window!r}; allowed is {SLICE}, for time is judged by the minute"
+            f"{at}.timeSliceWindow: found {schema.show(window)}; allowed is {SLICE}, for time is judged by the minute"
         )
     share: float = schema.convert(
         Annotated[float, Between(0, 1)], objective.get("timeSliceTarget"), f"{at}.timeSliceTarget"
@@ -263,8 +268,8 @@ def _slice_target(objective: Mapping[str, Any], at: str) -> float:
 
 def _threshold(objective: Mapping[str, Any], at: str) -> tuple[str, float]:
     operator = objective.get("op")
-    if operator not in _OPERATORS:
-        raise ConfigError(f"{at}.op: found {operator!r}; allowed are {', '.join(_OPERATORS)}")
+    if not isinstance(operator, str) or operator not in _OPERATORS:
+        raise ConfigError(f"{at}.op: found {schema.show(operator)}; allowed are {', '.join(_OPERATORS)}")
     return _OPERATORS[operator], schema.convert(float, objective.get("value"), f"{at}.value")
 
 
@@ -276,4 +281,4 @@ def _annotation(slo: _Named) -> str | None:
 
 def _slug(objective: Any, index: int) -> str:
     shown = objective.get("displayName") if isinstance(objective, Mapping) else None
-    return re.sub(r"[^a-z0-9]+", "-", str(shown).lower()).strip("-") if shown else str(index + 1)
+    return re.sub(r"[^a-z0-9]+", "-", shown.lower()).strip("-") if isinstance(shown, str) and shown else str(index + 1)

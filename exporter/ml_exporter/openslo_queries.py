@@ -9,7 +9,7 @@ from ml_exporter.errors import ConfigError
 SLICE = "1m"
 """How long a slice of time is here."""
 
-_PLACEHOLDER = re.compile(r"\{\{-?\s*\.[wW]indow\s*-?\}\}")
+_PLACEHOLDER = re.compile(r"\{\{-?\s*\.[wW]indow\s*-?\}\}|\$window\b")
 _QUOTED = r'"(?:\\.|[^"\\])*"|' + r"'(?:\\.|[^'\\])*'"
 _SELECTOR = rf"[a-zA-Z_:][a-zA-Z0-9_:]*\s*(?:\{{(?:{_QUOTED}|[^{{}}\"'])*\}})?"
 _BARE = re.compile(rf"(?:sum\s*\(\s*({_SELECTOR})\s*\)|({_SELECTOR}))")
@@ -31,8 +31,8 @@ def per_second(query: str, *, counter: bool, where: str) -> str:
         return f"sum(rate({(bare[1] or bare[2]).strip()}[$window]))"
     if counter and "$window" not in query:
         raise ConfigError(
-            f"{where}: found '{query}'; allowed of a counter is a selector, its sum, or an expression with rate or "
-            "increase over [{{.window}}]"
+            f"{where}: found '{' '.join(query.split())}'; allowed of a counter is a selector, its sum, or an "
+            "expression with rate or increase over [{{.window}}]"
         )
     return query
 

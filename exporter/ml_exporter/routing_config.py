@@ -69,6 +69,10 @@ def check(alerting: Alerting, services: tuple[Service, ...]) -> None:
     for path, route in routes(alerting):
         if route.webhook and bool(route.webhook.url) == bool(route.webhook.url_file):
             raise ConfigError(f"{path}.webhook: allowed is one of url and url_file")
+        if not any(getattr(route, kind) for kind in RECEIVERS) and path.split(".")[1] not in (*SEVERITIES, "watchdog"):
+            raise ConfigError(
+                f"{path}: no receiver, so what goes there reaches nobody; allowed are {', '.join(RECEIVERS)}"
+            )
     owners = {service.owner for service in services} | {DEFAULT_SERVICE}
     for owner in alerting.owners:
         _check_known(f"alerting.owners.{owner}", owner, owners, "service belongs to")

@@ -6,6 +6,7 @@ import dataclasses
 import difflib
 import functools
 import re
+import reprlib
 import types
 import typing
 from collections.abc import Mapping
@@ -19,6 +20,10 @@ T = TypeVar("T")
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
 _SECRET = re.compile(r"password|token|secret|headers")
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d|w)")
+
+_SHOWN = reprlib.Repr()
+# An alias of YAML is a few bytes, and what it stands for may be without end.
+_SHOWN.maxlevel, _SHOWN.maxstring, _SHOWN.maxother = 3, 60, 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +70,7 @@ def parse(cls: type[T], data: Any, path: str = "") -> T:
     if data is None:
         data = {}
     if not isinstance(data, Mapping):
-        raise ConfigError(f"{_at(path)}: found {_show(data, path)}; allowed is a section with keys {_keys(cls)}")
+        raise ConfigError(f"{_at(path)}: found {show(data, path)}; allowed is a section with keys {_keys(cls)}")
     fields = {field.name: field for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
     reject_unknown_keys(data, fields, path)
     hints = _hints(cls)  # type: ignore[arg-type]  # every class is hashable
@@ -138,7 +143,7 @@ def _constrained(base: Any, rule: Any, *, value: Any, path: str) -> Any:
         case Matches():
             text = convert(base, value, path)
             if not re.fullmatch(rule.pattern, text):
-                raise ConfigError(f"{path}: found {_show(text, path)}; allowed is {rule.form}")
+                raise ConfigError(f"{path}: found {show(text, path)}; allowed is {rule.form}")
             return text
     raise TypeError(f"no such rule: {rule!r}")
 
@@ -151,7 +156,7 @@ def _duration(rule: Duration, value: Any, path: str) -> float:
     assert high is not None
     if found is None or not low <= found <= high:
         raise ConfigError(
-            f"{path}: found {_show(value, path)}; "
+            f"{path}: found {show(value, path)}; "
             f"allowed is a duration from {rule.low} to {rule.high}, such as 30s or 1h30m"
         )
     return found
@@ -160,18 +165,18 @@ def _duration(rule: Duration, value: Any, path: str) -> float:
 def _choice(allowed: tuple[Any, ...], value: Any, path: str) -> Any:
     if value in allowed:
         return value
-    raise ConfigError(f"{path}: found {_show(value, path)}{nearest(str(value), allowed)}")
+    raise ConfigError(f"{path}: found {show(value, path)}{nearest(str(value), allowed)}")
 
 
 def _sequence(inner: Any, value: Any, path: str) -> tuple[Any, ...]:
     if not isinstance(value, list | tuple):
-        raise ConfigError(f"{path}: found {_show(value, path)}; allowed is a list")
+        raise ConfigError(f"{path}: found {show(value, path)}; allowed is a list")
     return tuple(convert(inner, item, f"{path}[{index}]") for index, item in enumerate(value))
 
 
 def _mapping(inner: Any, value: Any, path: str) -> dict[str, Any]:
     if not isinstance(value, Mapping):
-        raise ConfigError(f"{path}: found {_show(value, path)}; allowed is a mapping, {{key: value}}")
+        raise ConfigError(f"{path}: found {show(value, path)}; allowed is a mapping, {{key: value}}")
     return {str(key): convert(inner, item, f"{path}.{key}") for key, item in value.items()}
 
 
@@ -183,7 +188,7 @@ def _plain(kind: Any, value: Any, path: str) -> Any:
     if (isinstance(value, bool) and kind is not bool) or not isinstance(value, kind):
         words = {str: "text", int: "a whole number", float: "a number", bool: "true or false"}
         quote = " (put it in quotes)" if kind is str and isinstance(value, int | float) else ""
-        raise ConfigError(f"{path}: found {_show(value, path)}; allowed is {words[kind]}{quote}")
+        raise ConfigError(f"{path}: found {show(value, path)}; allowed is {words[kind]}{quote}")
     return value
 
 
@@ -195,9 +200,9 @@ def _at(path: str) -> str:
     return path or "the file"
 
 
-def _show(value: Any, path: str = "") -> str:
+def show(value: Any, path: str = "") -> str:
     """What was found, for an error: cut, and without secrets."""
     if _SECRET.search(path) and not path.endswith("_file"):
         return "something that is not shown here"
-    text = re.sub(r"//[^/@\s]+@", "//…@", repr(value))
+    text = re.sub(r"//[^/@\s]+@", "//…@", repr(value[:1000]) if isinstance(value, str) else _SHOWN.repr(value))
     return text if len(text) <= 60 else text[:57] + "..."

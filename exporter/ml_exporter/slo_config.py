@@ -10,11 +10,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ml_exporter import openslo, schema, yaml_file
+from ml_exporter import openslo, promql, schema, yaml_file
 from ml_exporter.endpoint_settings import ConfiguredEndpoint
 from ml_exporter.errors import ConfigError
 from ml_exporter.settings import Config
-from ml_exporter.slo_settings import KINDS, RESERVED_LABELS, Composite, PipelineFreshness, Ratio, Slo, SloConfig
+from ml_exporter.slo_settings import KINDS, RESERVED_LABELS, Composite, Gauge, PipelineFreshness, Ratio, Slo, SloConfig
 
 
 def with_slos(config: Config, data: Any, folder: Path) -> Config:
@@ -98,6 +98,12 @@ def _options(kind: str, data: Any, path: str) -> Any:
             raise ConfigError(f"{path}: allowed is one of bad and good, beside total")
         case PipelineFreshness() if (options.within is None) == (options.late is None):
             raise ConfigError(f"{path}: allowed is one of within and late")
+        case Ratio():
+            for key in ("bad", "good", "total"):
+                if (query := getattr(options, key)) is not None:
+                    promql.check_events(query, f"{path}.{key}")
+        case Gauge():
+            promql.check_value(options.expr, f"{path}.expr")
     return options
 
 

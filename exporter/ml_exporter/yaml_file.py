@@ -11,6 +11,15 @@ import yaml
 
 from ml_exporter.errors import ConfigError
 
+_DEEPEST = 100
+"""Levels of lists and sections. libyaml's own limit is the stack, which it overruns at some ten thousand."""
+_MOST = 1_000_000
+"""Values, each as often as aliases repeat it."""
+_MOST_MERGED = 10_000
+_MOST_BITS = 1000
+"""Of a whole number: larger ones become neither decimals nor text."""
+_TOO_DEEP = f"lists and sections within each other, more than {_DEEPEST} levels"
+
 
 def read(path: Path) -> Any:
     """What a file holds. Raises `ConfigError` that names the file, the line and the mend for what people run into."""
@@ -29,10 +38,15 @@ def _read(path: Path, load: Callable[[str, Any], Any]) -> Any:
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from error
     try:
-        return _parsed(text, load)
+        data = _parsed(text, load)
+        _weigh(data, {})
+        return data
     except yaml.MarkedYAMLError as error:
         raise ConfigError(f"{path}: not YAML: {_explain(error, text)}") from error
-    except yaml.YAMLError as error:
+    except RecursionError as error:
+        raise ConfigError(f"{path}: not YAML: {_TOO_DEEP}") from error
+    except (yaml.YAMLError, ValueError) as error:
+        # A date that no calendar has is a `ValueError`.
         raise ConfigError(f"{path}: not YAML: {' '.join(str(error).split())}") from error
 
 
@@ -44,7 +58,49 @@ def _parsed(text: str, load: Callable[[str, Any], Any]) -> Any:
         return load(text, _Explaining)
 
 
-class _EachKeyOnce:
+def _weigh(data: Any, known: dict[int, tuple[int, int]]) -> tuple[int, int]:
+    """How many values and levels there are, with every alias written out. Raises `yaml.YAMLError` if too many."""
+    if isinstance(data, int) and data.bit_length() > _MOST_BITS:
+        raise yaml.YAMLError("a number that nothing can count to")
+    if not isinstance(data, dict | list | tuple):
+        return 1, 0
+    if id(data) not in known:
+        # What holds itself is without end.
+        known[id(data)] = (1, _DEEPEST)
+        parts = [_weigh(part, known) for part in (data.values() if isinstance(data, dict) else data)]
+        known[id(data)] = 1 + sum(size for size, _ in parts), 1 + max((levels for _, levels in parts), default=0)
+    size, levels = known[id(data)]
+    if size > _MOST:
+        raise yaml.YAMLError(f"aliases make more than {_MOST:,} values of it")
+    if levels > _DEEPEST:
+        raise yaml.YAMLError(_TOO_DEEP)
+    return size, levels
+
+
+class _Bounded:
+    """A file of a few bytes may neither overrun the stack nor fill the memory."""
+
+    _level = 0
+
+    def descend_resolver(self, node: yaml.Node | None, index: Any) -> None:
+        self._level += 1
+        if self._level > _DEEPEST and node is not None:
+            raise yaml.MarkedYAMLError(problem=_TOO_DEEP, problem_mark=node.start_mark)
+        super().descend_resolver(node, index)  # type: ignore[misc]  # of the loader beside
+
+    def ascend_resolver(self) -> None:
+        self._level -= 1
+        super().ascend_resolver()  # type: ignore[misc]  # of the loader beside
+
+    def flatten_mapping(self, node: yaml.MappingNode) -> None:
+        """What `<<` merges, which may merge in turn."""
+        own = len(node.value)
+        super().flatten_mapping(node)  # type: ignore[misc]  # of the loader beside
+        if len(node.value) > own + _MOST_MERGED:
+            raise yaml.MarkedYAMLError(problem=f"more than {_MOST_MERGED:,} merged keys", problem_mark=node.start_mark)
+
+
+class _EachKeyOnce(_Bounded):
     """YAML lets a later key replace an earlier one in silence; here it is an error."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
