@@ -7,7 +7,7 @@ import os
 import platform
 import sys
 
-NAMES = ("render", "scrape", "start", "poll", "schedulers", "probes")
+NAMES = ("render", "scrape", "start", "poll", "schedulers", "probes", "alarms", "slos")
 
 
 def main(arguments: list[str]) -> int:

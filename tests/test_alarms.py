@@ -119,6 +119,25 @@ def test_an_outage_is_bound_to_page_by_its_budget() -> None:
     assert faults.Kind("", 1, 99, share=0.1).bound is None
 
 
+def test_an_outage_in_falling_traffic_may_take_longer_to_be_as_large_a_share_of_the_last_hour() -> None:
+    kind = faults.OUTAGES[0]
+    dues = []
+    for quarter in (1, 3):
+        outage = replace(faults.injected(kind, SEED), fault=Fault(600, 60, 1.0), peak=(600 - quarter * DAY // 4) % DAY)
+        dues.append(faults.due(kind, outage, traffic.events(outage, DAY)))
+    falling, rising = dues
+    assert falling is not None
+    assert rising is not None
+    assert kind.bound is not None
+    assert rising < kind.bound < falling
+
+
+def test_an_outage_of_little_traffic_is_due_at_no_time() -> None:
+    little = faults.OUTAGES[5]
+    service = faults.injected(little, SEED)
+    assert faults.due(little, service, traffic.events(service, DAY)) is None
+
+
 def test_the_screen_leaves_out_a_service_without_bad_events() -> None:
     happened = traffic.events(a_service(), 10 * DAY)
     assert list(alarm_screen.episodes(replace(happened, bad=0 * happened.bad), 0.001, near=0.7)) == []

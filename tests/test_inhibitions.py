@@ -44,7 +44,7 @@ EVERYTHING: dict[str, Any] = {
             "sli": {"pipeline_freshness": {"pipeline": "airflow/*", "within": "1d"}},
         },
     ],
-    "alerting": {"escalation": {}},
+    "alerting": {"escalation": {"webhook": {"url": "http://127.0.0.1:1"}}},
 }
 """So that every alert that there is, is."""
 GROUPED = {"source", "pipeline"}

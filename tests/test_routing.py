@@ -155,8 +155,11 @@ def test_times_have_defaults_by_severity_and_the_configuration_wins() -> None:
     assert times["watchdog"] == ("0s", "1m", "1m")
 
 
+SINK = {"webhook": {"url": "http://127.0.0.1:1"}}
+
+
 def test_the_times_of_an_owner_are_those_of_the_severity_unless_said() -> None:
-    given = {"page": {"group_wait": "5s"}, "owners": {"risk-ml": {"page": {"repeat_interval": "1h"}}}}
+    given = {"page": {"group_wait": "5s"}, "owners": {"risk-ml": {"page": {"repeat_interval": "1h", **SINK}}}}
     [theirs] = [route for route in route_of(given)["routes"] if route["receiver"] == "page:risk-ml"]
     assert [theirs[key] for key in ("group_wait", "group_interval", "repeat_interval")] == ["5s", "5m", "1h"]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -114,11 +115,24 @@ def test_alerts_that_nobody_owns_and_the_exporters_own_can_be_routed_and_muted_t
     assert alerting.maintenance[0].services == ("ml-exporter", "unassigned")
 
 
-def test_a_route_without_a_receiver_says_who_then_hears_nothing() -> None:
-    found = warnings(parsed("owners: {risk-ml: {ticket: {}}}, escalation: {}"))
-    assert "alerting.owners.risk-ml.ticket: no receiver, so such alerts reach nobody" in found
-    assert "alerting.escalation: no receiver, so such alerts reach nobody" in found
+def test_a_severity_without_a_receiver_says_who_then_hears_nothing() -> None:
+    found = warnings(parsed("ticket: {}"))
+    assert "alerting.ticket: no receiver, so such alerts reach nobody" in found
     assert "alerting.info: no receiver, so such alerts are in the digest only" in found
+
+
+@pytest.mark.parametrize(
+    ("given", "path"),
+    [
+        ("owners: {risk-ml: {ticket: {}}}", "alerting.owners.risk-ml.ticket"),
+        ("owners: {risk-ml: {page: {repeat_interval: 1h}}}", "alerting.owners.risk-ml.page"),
+        ("escalation: {after: 1h}", "alerting.escalation"),
+        ("audit: {}", "alerting.audit"),
+    ],
+)
+def test_a_route_in_place_of_another_that_reaches_nobody_is_refused(given: str, path: str) -> None:
+    with pytest.raises(ConfigError, match=re.escape(f"{path}: no receiver, so nobody is told; allowed are webhook")):
+        parsed(given)
 
 
 def test_a_receiver_that_will_end_says_when() -> None:

@@ -29,6 +29,7 @@ MONTHS = (
     "november",
     "december",
 )
+_EVERYBODYS = {f"alerting.{name}" for name in (*SEVERITIES, "watchdog")}
 OWN_SERVICE = "ml-exporter"
 """What the exporter's own alerts carry as `ml_service`."""
 
@@ -53,6 +54,10 @@ def routes(alerting: Alerting) -> Iterator[tuple[str, Route]]:
             yield f"alerting.{name}", route
 
 
+def _told(route: Route) -> bool:
+    return any(getattr(route, kind) for kind in RECEIVERS)
+
+
 def secret_files(alerting: Alerting) -> Iterator[tuple[str, str]]:
     """Key path and path of every file that Alertmanager is to read a secret from."""
     for path, route in routes(alerting):
@@ -69,10 +74,9 @@ def check(alerting: Alerting, services: tuple[Service, ...]) -> None:
     for path, route in routes(alerting):
         if route.webhook and bool(route.webhook.url) == bool(route.webhook.url_file):
             raise ConfigError(f"{path}.webhook: allowed is one of url and url_file")
-        if not any(getattr(route, kind) for kind in RECEIVERS) and path.split(".")[1] not in (*SEVERITIES, "watchdog"):
-            raise ConfigError(
-                f"{path}: no receiver, so what goes there reaches nobody; allowed are {', '.join(RECEIVERS)}"
-            )
+        # An owner's route stands in place of the severity's: an empty one would take the alerts away from everybody.
+        if path not in _EVERYBODYS and not _told(route):
+            raise ConfigError(f"{path}: no receiver, so nobody is told; allowed are {', '.join(RECEIVERS)}")
     owners = {service.owner for service in services} | {DEFAULT_SERVICE}
     for owner in alerting.owners:
         _check_known(f"alerting.owners.{owner}", owner, owners, "service belongs to")
@@ -95,7 +99,7 @@ def warnings(alerting: Alerting) -> list[str]:
     """What is allowed and probably not meant."""
     found = []
     for path, route in routes(alerting):
-        if not any(getattr(route, kind) for kind in RECEIVERS):
+        if not _told(route):
             reached = "are in the digest only" if path.endswith(".info") else "reach nobody"
             found.append(f"{path}: no receiver, so such alerts {reached}")
         if route.opsgenie:

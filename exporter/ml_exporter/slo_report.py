@@ -62,7 +62,8 @@ def _deadline(options: Mapping[str, Any]) -> str:
 
 def _outage(outage: Mapping[str, Any], counted: str) -> str:
     *shorter, longest = (spoken(window) for window in outage["within"])
-    return f"however few {counted} there are: {outage['bad']} bad and none good within {', '.join(shorter)} or {longest}"
+    within = f"{', '.join(shorter)} or {longest}"
+    return f"however few {counted} there are: {outage['bad']} bad and none good within {within}"
 
 
 def _tier(entry: Entry, tier: Mapping[str, Any]) -> str:
