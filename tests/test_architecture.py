@@ -19,7 +19,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("settings", "slo_words", "timetable"),
     ("watching",),
     ("sources", "probes", "reference", "runbooks"),
-    ("backend_config", "http", "exposition", "discovery", "store", "publish"),
+    ("backend_config", "http", "exposition", "discovery", "store", "promtool", "publish"),
     ("endpoint_config", "places", "probed", "routing_config", "slo_config"),
     ("probe_pages",),
     ("config", "logs"),

@@ -88,7 +88,7 @@ def test_only_the_tiers_that_were_chosen_are_listed(said: Any) -> None:
 
 def test_a_shorter_window_shrinks_those_of_the_tiers(said: Any) -> None:
     printed, _, _ = said(slo(window="15d"))
-    assert "  page     14.4× for 30m and 5m: 7.2 % bad, at least 5 bad probes, i.e. 2m10s of total outage" in printed
+    assert "  page     14.4× for 30m and 5m: 7.2 % bad, at least 5 bad probes, i.e. 2m30s of total outage" in printed
 
 
 def test_programs_get_every_number(said: Any) -> None:

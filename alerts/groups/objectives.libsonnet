@@ -25,7 +25,11 @@ local objective = 'Objective {{ $labels.slo }} of {{ $labels.ml_service }}'
 local asked(words, query, format) =
   '{{ with printf %s $labels.slo | query }} %s {{ . | first | value | %s }}.{{ end }}'
   % [std.escapeStringJson(query), words, format];
-local left = asked('Left of its budget:', 'min(%s{slo=%%q})' % recorded.budgetRemaining, 'humanizePercentage');
+local promised = asked('Promised:', 'max(%s{slo=%%q})' % recorded.objective, 'humanizePercentage');
+local left = promised
+             + '{{ with printf %s $labels.slo | query }}' % std.escapeStringJson('min(%s{slo=%%q})' % recorded.budgetRemaining)
+             + '{{ $left := . | first | value }}{{ if lt $left 0.0 }} Nothing of its budget is left.'
+             + '{{ else }} Left of its budget: {{ $left | humanizePercentage }}.{{ end }}{{ end }}';
 local now = asked('Bad of the last five minutes:', 'max(%s{slo=%%q, window="5m"})' % recorded.errorRatio, 'humanizePercentage');
 local burning = 'Its budget burns {{ $value | printf "%.1f" }} times as fast as it may.' + now;
 
@@ -210,7 +214,7 @@ function(config)
       },
       impact: 'Users got less than they were promised over the whole time.',
       summary: objective + ' has spent its budget',
-      description: 'It is overspent: {{ $value | humanizePercentage }} of it is left.',
+      description: 'More was bad than it allows: {{ $value | humanizePercentage }} of it is left.' + promised,
       when: 'the budget of an objective is overspent, and large enough for one bad event',
       history: 'only what was counted since the objective was rendered counts',
     },

@@ -172,11 +172,12 @@ def _run(arguments: argparse.Namespace) -> int:
 
 
 def _check(arguments: argparse.Namespace) -> int:
+    from ml_exporter import promtool
     from ml_exporter.check import absent, check
     from ml_exporter.render import generate
 
     config = _loader(arguments)()
-    generate(config)  # what the target Alertmanager does not know is found only there
+    promtool.check_rules(generate(config))  # what the target Alertmanager does not know is found only there
     counts = ", ".join(f"{name}: {len(getattr(config, name))}" for name in ("sources", "endpoints", "services", "slos"))
     print(f"configuration: ok ({counts}, hash {config.hash})")
     _warn(config)

@@ -74,8 +74,8 @@ class Thresholds:
 
 @dataclass(frozen=True, slots=True)
 class Alerting:
-    alertmanager: Annotated[str, Matches(r"0\.\d+", "a version such as '0.33'")] = "0.33"
-    """The Alertmanager version that the routing is written for."""
+    alertmanager: Annotated[str, Matches(r"0\.\d+", "a version such as '0.33'")] = "0.25"
+    """The oldest Alertmanager that is to read the routing: what it does not know is refused, or done without."""
     runbook_url: str = "https://github.com/ml-exporter/ml-exporter/blob/main/alerts/runbooks"
     dashboard_url: str = "http://localhost:3000"
     live_aliases: tuple[str, ...] = ("champion",)

@@ -7,35 +7,60 @@ import re
 import ssl
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from http.client import HTTPResponse
 from pathlib import Path
 
+from ml_exporter import promtool
 from ml_exporter.errors import ConfigError
-from ml_exporter.render import render
+from ml_exporter.publish import publish
+from ml_exporter.render import generate
 from ml_exporter.settings import Config
 
 TIMEOUT = 30.0
 """Seconds for one part to reload; Prometheus reads large rule files slowly."""
+_ALERTMANAGERS = "alertmanager/"
 _HASH = {"exporter": r'ml_exporter_config_info\{hash="([^"]*)"', "prometheus": r'"hash":"([^"]*)"'}
 
 
 def apply(config: Config, output: Path, say: Callable[[str], None]) -> bool:
     """Render into `output`, then reload exporter, Prometheus and Alertmanager. True if all of them did.
 
-    Raises `RenderError` before anything running is touched.
+    Raises `RenderError` before anything running is touched. An Alertmanager whose files stay as they are is left
+    alone: a reload makes it tell of its groups anew.
     """
-    files = render(config, output)
+    generated = generate(config)
+    promtool.check_rules(generated)
+    untouched = _unchanged(generated, output) and _read_by_alertmanager(config)
+    files = publish(generated, output)
     say(f"rendered {len(files)} files into {output} (configuration {config.hash})")
     stack = config.stack
-    parts = (
-        ("exporter", stack.exporter_url),
-        ("prometheus", stack.prometheus_url),
-        ("alertmanager", stack.alertmanager_url),
-    )
+    parts = [("exporter", stack.exporter_url), ("prometheus", stack.prometheus_url)]
+    if untouched:
+        say(f"alertmanager: nothing new for it ({stack.alertmanager_url})")
+    else:
+        parts.append(("alertmanager", stack.alertmanager_url))
     reloaded = [_reload(name, url, config, say) for name, url in parts]
     in_step = [_runs(config, name, say) for name in ("exporter", "prometheus")] if all(reloaded) else [False]
     return all(in_step)
+
+
+def _unchanged(files: Mapping[str, bytes], output: Path) -> bool:
+    """Whether Alertmanager's files are there already, all as they are to be."""
+    try:
+        return all((output / name).read_bytes() == files[name] for name in files if name.startswith(_ALERTMANAGERS))
+    except OSError:
+        return False
+
+
+def _read_by_alertmanager(config: Config) -> bool:
+    """Whether it took what it read last."""
+    place = f"{config.stack.alertmanager_url}/metrics"
+    try:
+        with _open(urllib.request.Request(place), "alertmanager", config) as answer:  # noqa: S310 — as above
+            return b"\nalertmanager_config_last_reload_successful 1\n" in answer.read()
+    except OSError:
+        return False
 
 
 def _runs(config: Config, name: str, say: Callable[[str], None]) -> bool:

@@ -132,8 +132,10 @@ def test_an_edit_is_out_of_step_until_it_is_applied(house: House) -> None:
     house.write()
     applied = house.command("apply")
     assert applied.returncode == 0, applied.stdout + applied.stderr
-    for part in ("exporter", "prometheus", "alertmanager"):
+    for part in ("exporter", "prometheus"):
         assert f"{part}: reloaded" in applied.stdout
+    # A reload would make it tell of its groups anew, as if they had ended.
+    assert "alertmanager: nothing new for it" in applied.stdout
     wait_until(
         lambda: house.labels("ml_exporter_config_info * on (hash) group_left () ml:rules_config:info"),
         30,
@@ -141,6 +143,11 @@ def test_an_edit_is_out_of_step_until_it_is_applied(house: House) -> None:
     )
     # An evaluation between the two reloads may have seen them apart.
     wait_until(lambda: not house.labels(OUT_OF_STEP), 30, "the alert of the moment between is gone")
+
+    house.config["alerting"]["ticket"] = {"webhook": {"url": "http://127.0.0.1:1"}}
+    house.write()
+    applied = house.command("apply")
+    assert "alertmanager: reloaded" in applied.stdout, applied.stdout + applied.stderr
 
     # Somebody applies a file that these parts do not read.
     mine, house.file = house.file, house.folder / "another.yaml"
@@ -182,4 +189,16 @@ def test_a_wrong_edit_changes_nothing_that_runs(house: House) -> None:
     assert applied.returncode == 2
     assert "msteams" in applied.stderr
     assert "0.28" in applied.stderr
+    del house.config["alerting"]["ticket"]
+    rules = (house.output / "prometheus/rules/pipelines.yml").read_bytes()
+    house.config["services"] = [{"name": "fraud", "owner": "risk-ml"}]
+    sli = {"ratio": {"bad": "sm(rate(x[$window]))", "total": "sum(rate(x[$window]))"}}
+    house.config["slos"] = [{"name": "misspelt", "service": "fraud", "objective": 99, "sli": sli}]
+    house.write()
+    applied = house.command("apply")
+    assert applied.returncode == 1
+    assert "promtool refuses the rules" in applied.stderr
+    assert 'unknown function with name "sm"' in applied.stderr
+    assert (house.output / "prometheus/rules/pipelines.yml").read_bytes() == rules
+    assert not (house.output / "prometheus/rules/slos.yml").exists()
     assert (house.output / "alertmanager/alertmanager.yml").read_bytes() == before
