@@ -9,7 +9,7 @@ local windows = import 'slos/windows.libsonnet';
 
 {
   // The objectives, each with its tiers, in the order of the configuration.
-  mlObjectives:: [objectiveOf(slo) for slo in $._config.slos],
+  mlObjectives:: [objectiveOf($._config)(slo) for slo in $._config.slos],
 
   local slos = $.mlObjectives,
   local counted = counting($._config),

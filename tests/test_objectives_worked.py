@@ -12,7 +12,7 @@ import pytest
 from tests.support.alerts import rules_of
 from tests.support.slo_rules import GROUPS, verdict
 
-from ml_exporter import render
+from ml_exporter import config, render
 from ml_exporter.errors import ConfigError
 
 NAN = float("nan")
@@ -138,7 +138,7 @@ def test_no_rule_reads_raw_series_over_more_than_an_hour() -> None:
 @pytest.mark.parametrize(("tier", "above"), [("page_fast", 93.06), ("page_slow", 83.34), ("ticket_fast", 66.67)])
 def test_a_tier_that_can_never_fire_is_refused_and_one_that_can_is_not(tier: str, above: float) -> None:
     """Neither peer looks: an error ratio of 1 burns at most 1 / (1 - objective) times as fast."""
-    assert [found["name"] for found in judged(above, tier)["tiers"]] == [tier]
+    assert [found["tier"] for found in judged(above, tier)["tiers"]] == [tier]
     with pytest.raises(ConfigError, match=rf"slos\[0\]\.objective: found .*; {tier} can never fire"):
         judged(above - 0.01, tier)
 
@@ -155,8 +155,10 @@ def judged(objective: float, tier: str) -> Any:
         "group_by": [],
         "tiers": [tier],
         "minimum_bad": None,
+        "options": {},
     }
-    return json.loads(render.evaluate("alerts/slos/objective.libsonnet", {"slo": json.dumps(data)}))
+    whole = {**config.from_data(DATA).for_jsonnet(), "slos": [data]}
+    return json.loads(render.evaluate("alerts/slos/report.jsonnet", {"config": json.dumps(whole)}))[0]
 
 
 def test_one_failure_of_hourly_runs_alarms_nobody_though_it_burns_100_times_too_fast(tmp_path: Path) -> None:

@@ -205,6 +205,21 @@ def test_two_slos_of_one_name_are_refused_in_one_list_and_across_files(tmp_path:
     assert said == "slo_files[0]: more.yaml: slos[1].name: found 'fraud', which slos[0] has already"
 
 
+def test_a_tier_for_which_probes_come_too_seldom_is_refused() -> None:
+    hourly = [FRAUD | {"interval": "1h"}]
+    said = refusal(slos=[SLO], endpoints=hourly)
+    assert said.startswith(
+        "slos[0].tiers: page_fast can never fire, for it needs 5 bad probes within 1h, and there is one"
+    )
+    assert seen(slo(minimum_bad=1), endpoints=hourly)
+    assert generate(from_data(BASE | {"slos": [slo(minimum_bad=1)], "endpoints": hourly}))
+
+
+def test_scrapes_that_are_too_seldom_for_objectives_are_refused() -> None:
+    said = refusal(slos=[SLO], stack={"scrape_interval": "5m"})
+    assert said == "stack.scrape_interval: found 5m; objectives count over 5m and so need at most 2m30s"
+
+
 def test_an_edit_of_a_file_of_objectives_is_another_configuration(tmp_path: Path) -> None:
     hashes = set()
     for objective in (99, 99.5):

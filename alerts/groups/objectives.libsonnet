@@ -34,7 +34,7 @@ local now = asked('Bad of the last five minutes:', 'max(%s{slo=%%q, window="5m"}
 local burning = 'Its budget burns {{ $value | printf "%.1f" }} times as fast as it may.' + now;
 
 function(config)
-  local slos = [objectiveOf(slo) for slo in config.slos];
+  local slos = [objectiveOf(config)(slo) for slo in config.slos];
   local periods = { [t.duration(seconds)]: seconds for seconds in std.set([slo.window for slo in slos]) };
 
   // Objectives of one period that have a tier and the same least number of bad events: [period, number, names].

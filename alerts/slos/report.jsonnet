@@ -1,5 +1,4 @@
 // What `ml-exporter slo` says of each objective: what would alert, and how much it takes.
-local t = import '../lib/text.libsonnet';
 local objectiveOf = import 'objective.libsonnet';
 
 local tierOf(slo, tier) =
@@ -17,14 +16,7 @@ local tierOf(slo, tier) =
     minutes_of_outage: ratio * tier.long / 60,
   };
 
-// How often a probe says something about an objective, in seconds; null where nobody knows how many events there are.
-local paceOf(config, slo) =
-  local asked = std.get(slo.options, 'endpoint');
-  local named = [e.interval for e in config.endpoints if asked != null && t.like(asked, e.name)];
-  if named == [] || std.get(slo.options, 'from_', 'probe') == 'native' then null
-  else std.foldl(std.max, named, 0);
-
-local reported(config, slo) = {
+local reported(slo) = {
   path: slo.path,
   name: slo.name,
   ml_service: slo.ml_service,
@@ -33,7 +25,7 @@ local reported(config, slo) = {
   unit: if slo.events then 'events' else 'minutes',
   // An alert ends with the next good run: no run need fall into the short window.
   runs: slo.runs,
-  pace: paceOf(config, slo),
+  pace: slo.pace,
   objective: slo.objective,
   window: slo.window,
   group_by: slo.group_by,
@@ -44,4 +36,4 @@ local reported(config, slo) = {
   tiers: [tierOf(slo, tier) for tier in slo.tiers],
 };
 
-function(config) [reported(config, objectiveOf(slo)) for slo in config.slos]
+function(config) [reported(objectiveOf(config)(slo)) for slo in config.slos]

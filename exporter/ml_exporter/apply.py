@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import math
 import re
 import ssl
 import urllib.error
@@ -11,7 +12,7 @@ from collections.abc import Callable, Mapping
 from http.client import HTTPResponse
 from pathlib import Path
 
-from ml_exporter import promtool
+from ml_exporter import promtool, schema
 from ml_exporter.errors import ConfigError
 from ml_exporter.publish import publish
 from ml_exporter.render import generate
@@ -19,6 +20,8 @@ from ml_exporter.settings import Config
 
 TIMEOUT = 30.0
 """Seconds for one part to reload; Prometheus reads large rule files slowly."""
+_DAY = 86400.0
+_SPARE_DAYS = 5
 _ALERTMANAGERS = "alertmanager/"
 _HASH = {"exporter": r'ml_exporter_config_info\{hash="([^"]*)"', "prometheus": r'"hash":"([^"]*)"'}
 
@@ -42,7 +45,25 @@ def apply(config: Config, output: Path, say: Callable[[str], None]) -> bool:
         parts.append(("alertmanager", stack.alertmanager_url))
     reloaded = [_reload(name, url, config, say) for name, url in parts]
     in_step = [_runs(config, name, say) for name in ("exporter", "prometheus")] if all(reloaded) else [False]
+    _note_retention(config, say)
     return all(in_step)
+
+
+def _note_retention(config: Config, say: Callable[[str], None]) -> None:
+    """Say it if Prometheus forgets before the windows of the objectives end. What it does not tell is not noted."""
+    place = f"{config.stack.prometheus_url}/api/v1/status/runtimeinfo"
+    try:
+        with _open(urllib.request.Request(place), "prometheus", config) as answer:  # noqa: S310 — as above
+            found = re.search(r'"storageRetention":"(\d+\w+)', answer.read().decode("utf-8", "replace"))
+    except OSError:
+        return
+    kept = schema.seconds(found[1]) if found else None
+    longest = max((slo.common.window for slo in config.slos), default=0.0)
+    if kept is not None and kept < longest:
+        say(
+            f"note: prometheus: keeps {kept / _DAY:g} days, and an objective's window is {longest / _DAY:g}; start it "
+            f"with --storage.tsdb.retention.time={math.ceil(longest / _DAY) + _SPARE_DAYS}d"
+        )
 
 
 def _unchanged(files: Mapping[str, bytes], output: Path) -> bool:

@@ -132,7 +132,8 @@ def _check_window(window: Maintenance, path: str, hours: BusinessHours | None) -
         raise ConfigError(f"{path}.{'to' if window.from_ else 'from'}: missing; from and to go together")
     if window.from_ and window.to:
         _check_times(window.from_, window.to, path)
-    elif not any(getattr(window, name) for name in _PARTS):
+    whole_day = (window.from_ or "00:00", window.to or "24:00") == ("00:00", "24:00")
+    if whole_day and not any(getattr(window, name) for name in _PARTS):
         raise ConfigError(f"{path}: never ends; say when it is, by {', '.join(_PARTS)} or from and to")
 
 

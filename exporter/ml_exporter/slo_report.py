@@ -75,8 +75,7 @@ def _tier(entry: Entry, tier: Mapping[str, Any]) -> str:
             f"{factor} for {long}: {needed}, and the last of them bad, or {short} likewise, for {spoken(tier['for'])}"
         )
     # Of an outage each minute is bad, and each probe; how many events there are in it, nobody knows.
-    pace = 60 if entry["unit"] == "minutes" else entry["pace"] or 0
-    outage = max(tier["minutes_of_outage"], least * pace / 60)
+    outage = max(tier["minutes_of_outage"], least * (entry["pace"] or 0) / 60)
     return (
         f"{factor} for {long} and {short}: {needed}, i.e. {spoken(60 * outage)} of total outage + {spoken(tier['for'])}"
     )
