@@ -40,7 +40,10 @@ function(config)
         max by (%(endpoint)s) (present_over_time(%(index)s[5m] offset %(listFor)s))
         unless on (%(endpoint)s)
         %(lastProbe)s
+        or
+        %(unseen)s
       ||| % {
+        unseen: std.rstripChars(of.unseen('MLEndpointDown', recorded.failingSince), '\n'),
         failingFor: of.failingFor,
         notReadySince: of.notReadySince,
         lastProbe: of.lastProbe,
@@ -62,7 +65,7 @@ function(config)
       name: 'MLModelNotReady',
       severity: 'page',
       component: 'served',
-      expr: notReady,
+      expr: notReady + '\nor\n' + of.unseen('MLModelNotReady', recorded.notReadySince),
       summary: 'The model at endpoint %s is not ready' % say.served,
       description: 'The server lives, and has said for %s that the model is not ready; no prediction went well.' % say.duration,
       impact: 'No predictions of this model: whatever waits for them stops or falls back.',

@@ -61,6 +61,14 @@ function(config) {
   notReadySince:: '(' + memory.bridged(q.select(recorded.notReadySince, q.claimed)) + ' > 0)',
   failingFor:: '(' + e.lastProbe + ' - ' + e.failingSince + ')',
   notReadyFor:: '(' + e.lastProbe + ' - ' + e.notReadySince + ')',
+  // What fired when the exporter ended goes on: its series are gone, and nobody has seen the endpoint well again.
+  unseen(alert, since):: |||
+    time() - max by (%(model)s) (last_over_time(%(since)s[1d]) > 0)
+    and
+    max by (%(model)s) (last_over_time(ALERTS{alertname="%(alert)s", alertstate="firing"}[5m]))
+    and on ()
+    max(up{job="ml-exporter"}) == 0
+  ||| % { model: e.MODEL, since: since, alert: alert },
   // It answers, more often wrong than not at all.
   answersWrong:: '%s > %s' % [
     e.overWindows(function(window) e.ended(outcomes, window.short, q.claimed + window.matchers))
