@@ -28,8 +28,11 @@ RULES = [
     for group in yaml.safe_load(text)["groups"]
     for rule in group["rules"]
 ]
-NAMES = ("recorded", "recorded_endpoints", "recorded_servers")
+NAMES = ("recorded", "recorded_endpoints", "recorded_servers", "recorded_baselines", "recorded_slos")
 RECORDED = {name for file in NAMES for name in json.loads(render.evaluate(f"alerts/lib/{file}.libsonnet")).values()}
+RECORDED |= {
+    f"{name}_usual" for name in json.loads(render.evaluate("alerts/lib/recorded_baselines.libsonnet")).values()
+}
 
 GRAFANA = {
     "$service": ".*",
@@ -159,7 +162,7 @@ def test_every_metric_and_label_in_a_query_or_rule_is_in_the_catalogue() -> None
         for name, matchers in re.findall(r"(?<![:\w])(ml_\w+|ml:[\w:]+)(?:\{([^}]*)\})?", expr):
             if name in RECORDED or name in ("ml_service", "ml_endpoint"):
                 continue
-            family = BY_NAME.get(name.removesuffix("_bucket"))
+            family = BY_NAME.get(name) or BY_NAME.get(re.sub("_(bucket|sum|count)$", "", name))
             assert family, f"{where}: {name}"
             for label in re.findall(r"(\w+)\s*(?:=~|!~|!=|=)", matchers):
                 assert label in family.labels, f"{where}: {name} has no label {label}"
