@@ -6,51 +6,25 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from tests.support.living import living_in
-from tests.support.programs import program, wait_until
+from tests.support.long_commands import running_in, said_in, wait_for
+from tests.support.programs import wait_until
 
 pytestmark = pytest.mark.system
-
-
-@contextmanager
-def demo(folder: Path, *arguments: str) -> Iterator[subprocess.Popen[str]]:
-    """A running demo in a session of its own, as a terminal would have it."""
-    program("prometheus")
-    program("alertmanager")
-    command = [sys.executable, "-m", "ml_exporter", "demo", "--directory", str(folder), *arguments]
-    output = folder.with_name("output").open("w+")
-    with output, subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, start_new_session=True) as running:
-        try:
-            yield running
-        finally:
-            running.kill()
-            running.wait()
-            wait_until(lambda: not living_in(folder), 30, "nothing of the demo is left")
-
-
-def output_of(folder: Path) -> str:
-    return folder.with_name("output").read_text()
-
-
-def wait_for_output(folder: Path, text: str, running: subprocess.Popen[str]) -> None:
-    wait_until(lambda: text in output_of(folder) or running.poll() is not None, 120, f"the demo prints {text!r}")
-    assert text in output_of(folder), output_of(folder)
 
 
 def test_the_demo_goes_from_nothing_to_an_alert_at_the_receiver_and_runs_again(tmp_path: Path) -> None:
     folder = tmp_path / "demo"
     for _ in ("first", "again"):
-        with demo(folder, "--once", "--cycle", "5") as running:
-            assert running.wait(240) == 0, output_of(folder)
+        with running_in(folder, "demo", "--once", "--cycle", "5") as running:
+            assert running.wait(240) == 0, said_in(folder)
             assert living_in(folder) == []
-        assert "data flows end to end" in output_of(folder)
+        assert "data flows end to end" in said_in(folder)
         assert "serves demand " in (folder / "logs" / "serving.log").read_text()
-        assert "need Grafana: docker compose up --build has it" in output_of(folder)
+        assert "need Grafana: docker compose up --build has it" in said_in(folder)
         assert list((folder / "rendered" / "grafana").rglob("*.json")), "the line above says that they are there"
     pipelines = (folder / "logs" / "pipelines.log").read_text()
     assert "churn-healthy 0:" not in pipelines, "the second demo goes on where the first one stopped"
@@ -59,8 +33,8 @@ def test_the_demo_goes_from_nothing_to_an_alert_at_the_receiver_and_runs_again(t
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_ends_everything_the_demo_started(tmp_path: Path, number: signal.Signals) -> None:
     folder = tmp_path / "demo"
-    with demo(folder) as running:
-        wait_for_output(folder, "waiting until mlflow answers", running)
+    with running_in(folder, "demo") as running:
+        wait_for(folder, "waiting until mlflow answers", running)
         living = living_in(folder)
         for part in ("mlflow server", "demo.pipelines", "demo.serving", "ml_exporter run", "--config.file="):
             assert any(part in words for words in living), part
@@ -71,8 +45,8 @@ def test_a_signal_ends_everything_the_demo_started(tmp_path: Path, number: signa
 
 def test_nothing_is_left_when_the_demo_is_killed(tmp_path: Path) -> None:
     folder = tmp_path / "demo"
-    with demo(folder) as running:
-        wait_for_output(folder, "waiting until mlflow answers", running)
+    with running_in(folder, "demo") as running:
+        wait_for(folder, "waiting until mlflow answers", running)
         running.kill()
         wait_until(lambda: not living_in(folder), 20, "everything has gone")
 
@@ -81,16 +55,16 @@ def test_a_part_that_ends_ends_the_demo_with_its_last_words(tmp_path: Path) -> N
     folder = tmp_path / "demo"
     folder.mkdir()
     (folder / "prometheus").write_text("a file where Prometheus wants its folder")
-    with demo(folder) as running:
+    with running_in(folder, "demo") as running:
         assert running.wait(120) == 1
-        assert "prometheus ended with exit code" in output_of(folder)
+        assert "prometheus ended with exit code" in said_in(folder)
         assert living_in(folder) == []
 
 
 def test_a_second_demo_in_the_same_folder_is_refused(tmp_path: Path) -> None:
     folder = tmp_path / "demo"
-    with demo(folder) as running:
-        wait_for_output(folder, "starting mlflow", running)
+    with running_in(folder, "demo") as running:
+        wait_for(folder, "starting mlflow", running)
         command = [sys.executable, "-m", "ml_exporter", "demo", "--directory", str(folder), "--fresh"]
         second = subprocess.run(command, capture_output=True, text=True, timeout=60)
         assert second.returncode == 1

@@ -67,6 +67,10 @@ def seen(*slos: dict[str, Any], folder: Path = Path(), **data: Any) -> list[dict
             ".sli.endpoint_availability.endpoint: found 'chrn-*', and no endpoint is called so",
         ),
         (
+            sli("endpoint_availability", endpoint="fraud[-]eu"),  # a bracket is no wildcard in the queries
+            ".sli.endpoint_availability.endpoint: found 'fraud[-]eu', and no endpoint is called so",
+        ),
+        (
             sli("endpoint_availability", endpoint="churn", **{"from": "nativ"}),
             ".sli.endpoint_availability.from: found 'nativ'; did you mean 'native'?",
         ),

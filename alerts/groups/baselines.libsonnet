@@ -1,6 +1,5 @@
 // Unlike the same time of the last weeks: tickets beside the fixed limits, for what has none or a weekly rhythm.
 local say = import '../lib/endpoint_text.libsonnet';
-local m = import '../lib/metrics.libsonnet';
 local recorded = import '../lib/recorded_baselines.libsonnet';
 local t = import '../lib/text.libsonnet';
 

@@ -51,12 +51,11 @@ def apply(config: Config, output: Path, say: Callable[[str], None]) -> bool:
 
 def _note_retention(config: Config, say: Callable[[str], None]) -> None:
     """Say it if Prometheus forgets before the windows of the objectives end. What it does not tell is not noted."""
-    place = f"{config.stack.prometheus_url}/api/v1/status/runtimeinfo"
     try:
-        with _open(urllib.request.Request(place), "prometheus", config) as answer:  # noqa: S310 — as above
-            found = re.search(r'"storageRetention":"(\d+\w+)', answer.read().decode("utf-8", "replace"))
+        told = _read(f"{config.stack.prometheus_url}/api/v1/status/runtimeinfo", "prometheus", config)
     except OSError:
         return
+    found = re.search(r'"storageRetention":"(\d+\w+)', told)
     kept = schema.seconds(found[1]) if found else None
     longest = max((slo.common.window for slo in config.slos), default=0.0)
     if kept is not None and kept < longest:
@@ -76,12 +75,11 @@ def _unchanged(files: Mapping[str, bytes], output: Path) -> bool:
 
 def _read_by_alertmanager(config: Config) -> bool:
     """Whether it took what it read last."""
-    place = f"{config.stack.alertmanager_url}/metrics"
     try:
-        with _open(urllib.request.Request(place), "alertmanager", config) as answer:  # noqa: S310 — as above
-            return b"\nalertmanager_config_last_reload_successful 1\n" in answer.read()
+        told = _read(f"{config.stack.alertmanager_url}/metrics", "alertmanager", config)
     except OSError:
         return False
+    return "\nalertmanager_config_last_reload_successful 1\n" in told
 
 
 def _runs(config: Config, name: str, say: Callable[[str], None]) -> bool:
@@ -89,8 +87,7 @@ def _runs(config: Config, name: str, say: Callable[[str], None]) -> bool:
     stack = config.stack
     place = {"exporter": f"{stack.exporter_url}/metrics", "prometheus": f"{stack.prometheus_url}/api/v1/rules"}[name]
     try:
-        with _open(urllib.request.Request(place), name, config) as answer:  # noqa: S310 — the scheme is checked by config
-            found = re.search(_HASH[name], answer.read().decode("utf-8", "replace"))
+        found = re.search(_HASH[name], _read(place, name, config))
     except OSError as error:
         say(f"{name}: {place} cannot be read: {error}")
         return False
@@ -116,13 +113,18 @@ def _reload(name: str, url: str, config: Config, say: Callable[[str], None]) -> 
     return False
 
 
+def _read(place: str, name: str, config: Config) -> str:
+    with _open(urllib.request.Request(place), name, config) as answer:  # noqa: S310 — the scheme is checked by config
+        return answer.read().decode("utf-8", "replace")
+
+
 def _open(request: urllib.request.Request, name: str, config: Config) -> HTTPResponse:
     context = None
     if name == "exporter":
         _authenticate(request, config)
         if config.stack.exporter_ca_file:
             context = ssl.create_default_context(cafile=config.stack.exporter_ca_file)
-    answer: HTTPResponse = urllib.request.urlopen(request, timeout=TIMEOUT, context=context)  # noqa: S310 — as above
+    answer: HTTPResponse = urllib.request.urlopen(request, timeout=TIMEOUT, context=context)  # noqa: S310 — the scheme is checked by config
     return answer
 
 

@@ -162,7 +162,12 @@ def _check_endpoint(slo: Slo, config: Config, path: str, wanted: str) -> None:
 
 
 def _named(config: Config, pattern: str) -> list[ConfiguredEndpoint]:
-    return [endpoint for endpoint in config.endpoints if fnmatch.fnmatchcase(endpoint.common.name, pattern)]
+    return [endpoint for endpoint in config.endpoints if _like([endpoint.common.name], pattern)]
+
+
+def _like(names: Iterable[str], pattern: str) -> list[str]:
+    """The names that match. Wildcards are * and ?, as the queries have them: a bracket stands for itself."""
+    return fnmatch.filter(names, pattern.replace("[", "[[]"))
 
 
 def _is_native(slo: Slo) -> bool:
@@ -176,7 +181,7 @@ def _has_canary(endpoint: ConfiguredEndpoint) -> bool:
 def _check_pipeline(slo: Slo, config: Config, path: str, wanted: str) -> None:
     sources = [source.common.name for source in config.sources]
     source = wanted.partition("/")[0]
-    if not fnmatch.filter(sources, source):
+    if not _like(sources, source):
         raise ConfigError(f"{path}: found '{wanted}', and no source is called '{source}'{_nearest(source, sources)}")
 
 
@@ -190,7 +195,7 @@ def _check_model(slo: Slo, config: Config, path: str, wanted: str) -> None:
     if _is_native(slo) or any(each.common.discover for each in named):
         return  # which models there are the server says
     models = [each.common.model or "" for each in named]
-    if not fnmatch.filter(models, wanted):
+    if not _like(models, wanted):
         raise ConfigError(
             f"{path}: found '{wanted}', and no endpoint that '{slo.options.endpoint}' names has such a model"
             f"{_nearest(wanted, models)}"

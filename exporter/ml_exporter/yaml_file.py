@@ -86,16 +86,16 @@ class _Bounded:
         self._level += 1
         if self._level > _DEEPEST and node is not None:
             raise yaml.MarkedYAMLError(problem=_TOO_DEEP, problem_mark=node.start_mark)
-        super().descend_resolver(node, index)  # type: ignore[misc]  # of the loader beside
+        super().descend_resolver(node, index)  # type: ignore[misc]  # the loader's, in _Quick and _Explaining
 
     def ascend_resolver(self) -> None:
         self._level -= 1
-        super().ascend_resolver()  # type: ignore[misc]  # of the loader beside
+        super().ascend_resolver()  # type: ignore[misc]  # the loader's, in _Quick and _Explaining
 
     def flatten_mapping(self, node: yaml.MappingNode) -> None:
         """What `<<` merges, which may merge in turn."""
         own = len(node.value)
-        super().flatten_mapping(node)  # type: ignore[misc]  # of the loader beside
+        super().flatten_mapping(node)  # type: ignore[misc]  # the loader's, in _Quick and _Explaining
         if len(node.value) > own + _MOST_MERGED:
             raise yaml.MarkedYAMLError(problem=f"more than {_MOST_MERGED:,} merged keys", problem_mark=node.start_mark)
 
@@ -112,7 +112,7 @@ class _EachKeyOnce(_Bounded):
                 raise yaml.MarkedYAMLError(problem=problem, problem_mark=key.start_mark)
             if isinstance(name, str):
                 seen[name] = line
-        mapping: dict[Any, Any] = super().construct_mapping(node, deep)  # type: ignore[misc]  # of the loader beside
+        mapping: dict[Any, Any] = super().construct_mapping(node, deep)  # type: ignore[misc]  # the loader's, in _Quick and _Explaining
         return mapping
 
 

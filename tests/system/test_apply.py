@@ -196,8 +196,8 @@ def test_a_wrong_edit_changes_nothing_that_runs(house: House) -> None:
     house.config["slos"] = [{"name": "misspelt", "service": "fraud", "objective": 99, "sli": sli}]
     house.write()
     applied = house.command("apply")
-    assert applied.returncode == 1
-    assert "promtool refuses the rules" in applied.stderr
+    assert applied.returncode == 2
+    assert "slos: promtool refuses a query of 'misspelt'" in applied.stderr
     assert 'unknown function with name "sm"' in applied.stderr
     assert (house.output / "prometheus/rules/pipelines.yml").read_bytes() == rules
     assert not (house.output / "prometheus/rules/slos.yml").exists()

@@ -5,16 +5,13 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 from tests.support.living import living_in
-from tests.support.programs import program, wait_until
+from tests.support.long_commands import REPORT, running_in, said_in, wait_for
+from tests.support.programs import wait_until
 
 from ml_exporter.gameday.scenarios import SCENARIOS
 
@@ -22,26 +19,6 @@ pytestmark = pytest.mark.system
 
 LONGEST = 1200
 """Seconds; half of them may go by before MLflow is up on a busy machine."""
-
-
-@contextmanager
-def gameday(folder: Path, *arguments: str) -> Iterator[subprocess.Popen[str]]:
-    """A running game day in a session of its own, as a terminal would have it."""
-    program("prometheus")
-    program("alertmanager")
-    command = [sys.executable, "-m", "ml_exporter", "gameday", "--directory", str(folder), *arguments]
-    report, said = folder.with_name("report").open("w"), folder.with_name("said").open("w")
-    with (
-        report,
-        said,
-        subprocess.Popen(command, stdout=report, stderr=said, text=True, start_new_session=True) as running,
-    ):
-        try:
-            yield running
-        finally:
-            running.kill()
-            running.wait()
-            wait_until(lambda: not living_in(folder), 30, "nothing of the game day is left")
 
 
 @pytest.fixture(scope="module")
@@ -52,11 +29,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def report(folder: Path) -> dict[str, dict[str, Any]]:
     """Scenario → what the command said of it."""
-    with gameday(folder, "--format", "json", "--timeout", "240") as running:
+    with running_in(folder, "gameday", "--format", "json", "--timeout", "240") as running:
         code = running.wait(LONGEST)
         assert living_in(folder) == [], "the command itself has stopped everything"
-    said = folder.with_name("said").read_text()
-    lines = json.loads(folder.with_name("report").read_text() or "[]")
+    said = said_in(folder)
+    lines = json.loads(folder.with_name(REPORT).read_text() or "[]")
     assert lines, said
     found = {each["scenario"]: each for each in lines}
     assert (code == 0) == all(each["passed"] for each in lines), said
@@ -84,15 +61,9 @@ def test_all_that_was_told_is_kept_for_reading_later(report: dict[str, Any], fol
     assert pages == {each["alert"] for each in report.values() if each["receiver"] == "page"}
 
 
-def wait_for(folder: Path, text: str, running: subprocess.Popen[str]) -> None:
-    said = folder.with_name("said")
-    wait_until(lambda: text in said.read_text() or running.poll() is not None, 120, f"it says {text!r}")
-    assert text in said.read_text()
-
-
 def test_control_c_ends_everything_the_game_day_started(tmp_path: Path) -> None:
     folder = tmp_path / "gameday"
-    with gameday(folder) as running:
+    with running_in(folder, "gameday") as running:
         wait_for(folder, "waiting until mlflow answers", running)
         living = living_in(folder)
         for part in ("mlflow server", "demo.pipelines", "demo.serving", "gameday.scheduler", "--config.file="):
@@ -104,7 +75,7 @@ def test_control_c_ends_everything_the_game_day_started(tmp_path: Path) -> None:
 
 def test_nothing_is_left_when_the_game_day_is_killed(tmp_path: Path) -> None:
     folder = tmp_path / "gameday"
-    with gameday(folder) as running:
+    with running_in(folder, "gameday") as running:
         wait_for(folder, "waiting until mlflow answers", running)
         running.kill()
         wait_until(lambda: not living_in(folder), 30, "everything has gone")

@@ -151,7 +151,7 @@ def test_averaged_ratios_would_be_500_times_too_high_where_traffic_varies_1000_f
     """Peers average the ratios of five minutes (slok/sloth#241, #332, #618): 25 % instead of 0.05 %."""
     selector = '{slo="traffic-that-varies-1000-fold"}'
     bad, total = month.names["bad"] + selector, month.names["total"] + selector
-    ((_, averaged),) = month.history.query(f"avg_over_time(({bad} / {total})[30d:1h])")
+    ((_, averaged),) = month.history.query(f"avg_over_time(({bad} / {total})[30d:5m])")
     assert averaged == pytest.approx(0.25, abs=0.01)
     (case,) = [case for case in CASES if case.name == "traffic-that-varies-1000-fold"]
     assert month.of(case, "errorRatio")["30d"] == pytest.approx(0.0005, rel=ROUGH)
