@@ -10,7 +10,7 @@ import ml_exporter
 ROOT = Path(ml_exporter.__file__).parent
 
 LAYERS: tuple[tuple[str, ...], ...] = (
-    ("errors",),
+    ("errors", "garbage"),
     ("model",),
     ("catalog",),
     ("decoding", "openslo_queries", "patterns", "ports", "promql", "schema", "states", "targets", "yaml_file"),

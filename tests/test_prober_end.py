@@ -4,17 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import gc
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from tests.support import fault_server as faults
 from tests.support.fault_server import FaultServer
 from tests.support.running_prober import Running, live
-
-from ml_exporter.exposition import Exposition
-from ml_exporter.lines import Group
-from ml_exporter.probe_pages import Pages
 
 MANY = 300
 TIMEOUT = 8.0
@@ -46,26 +41,3 @@ def test_the_end_waits_for_no_probe_that_is_under_way_and_counts_none() -> None:
     assert ours <= 0
     assert counted == [[]]
     assert left == []
-
-
-def test_what_is_being_rendered_when_the_exporter_ends_is_left_half_done() -> None:
-    rendered: list[str] = []
-
-    async def run() -> None:
-        async with Running(
-            endpoints=[live(f"e{n}", "http://127.0.0.1:9", interval="1h") for n in range(20)]
-        ) as running:
-
-            class Ending(Exposition):
-                def update(self, page: str, changed: Mapping[str, Group | None], limit: int | None = None) -> Any:
-                    rendered.append(page)
-                    pages.abandon()
-                    return super().update(page, changed, limit)
-
-            pages = Pages(Ending(), running.prober.endpoints, lambda: ())
-            for name in running.prober.endpoints:
-                pages.mark(name, "m")
-            await pages.publish(0.0)
-
-    asyncio.run(run())
-    assert len(rendered) == 1

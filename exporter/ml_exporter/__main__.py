@@ -147,27 +147,16 @@ def _overridden(config: Config, arguments: argparse.Namespace) -> Config:
 
 def _run(arguments: argparse.Namespace) -> int:
     import asyncio
-    import gc
 
-    gc.disable()  # what is made at the start stays: looking through it for garbage costs a tenth of the start
+    from ml_exporter import garbage
+
+    garbage.leave()  # even of the imports, which are a tenth of the start
 
     from ml_exporter import logs
     from ml_exporter.app import App
 
     logs.configure(arguments.log_format, arguments.log_level)
-
-    def ready(address: str) -> None:
-        gc.freeze()
-        gc.enable()
-
-    def ending() -> None:
-        gc.disable()  # all of it ends with the process: with many endpoints to look through it takes seconds
-        gc.freeze()
-
-    async def serve() -> None:
-        await App(_loader(arguments)).run(ready, ending)
-
-    asyncio.run(serve())
+    asyncio.run(App(_loader(arguments)).run())
     return 0
 
 

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from ml_exporter import __version__, discovery, endpoint_views
+from ml_exporter import __version__, discovery, endpoint_views, garbage
 from ml_exporter.errors import ConfigError, MlExporterError
 from ml_exporter.exposition import Exposition
 from ml_exporter.http import Client, HttpSettings
@@ -55,6 +55,7 @@ class App:
         self._on_demand = OnDemand(Resolver(), clock)
         self._running: dict[str, Running] = {}
         self._reloading = asyncio.Lock()
+        self._collecting: asyncio.Task[None] | None = None
         self._hang_ups: set[asyncio.Task[str | None]] = set()
         self._accepted_at, self._accepted = clock(), True
         self._ready = False
@@ -65,11 +66,8 @@ class App:
 
     # Life
 
-    async def run(
-        self, ready: Callable[[str], None] = lambda address: None, ending: Callable[[], None] = lambda: None
-    ) -> None:
-        """Serve and poll until SIGTERM or SIGINT; SIGHUP reloads. `ready` is told the address, `ending` that the end
-        has begun."""
+    async def run(self, ready: Callable[[str], None] = lambda address: None) -> None:
+        """Serve and poll until SIGTERM or SIGINT; SIGHUP reloads. `ready` is told the address."""
         stop = asyncio.Event()
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -87,11 +85,14 @@ class App:
                 application(self), self.config.server.listen, load_web_config(Path(web_config)) if web_config else None
             )
             self._ready = True
+            self._collect_garbage(anew=False)
             ready(server.address)
             await stop.wait()
             log.info("stopping")
         finally:
-            ending()
+            if self._collecting:
+                self._collecting.cancel()
+            garbage.leave()
             self._ready = False
             await self._stop(*self._running)
             await self.prober.close()
@@ -100,6 +101,11 @@ class App:
             self.resolver.shut_down()
             self._on_demand.close()
             self.store.close()
+
+    def _collect_garbage(self, *, anew: bool) -> None:
+        if self._collecting:
+            self._collecting.cancel()
+        self._collecting = asyncio.create_task(garbage.collect_for_ever(anew=anew), name="garbage is collected")
 
     def _clients(self, config: Config) -> dict[str, Client]:
         """A client for every source that is not running as configured. Raises `ConfigError` for unusable secrets."""
@@ -155,6 +161,7 @@ class App:
             await self.prober.apply(config, probing)
             self._accepted, self._accepted_at = True, self.clock()
             self._show_own()
+            self._collect_garbage(anew=True)
             log.info("configuration reloaded", extra={"hash": config.hash})
             return None
 

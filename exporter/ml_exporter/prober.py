@@ -41,8 +41,8 @@ PER_SECOND = 150.0
 """A new configuration is probed within a second, or at this rate if it is large: each first probe opens a connection,
 which costs more than all later ones."""
 PUBLISHED_EVERY = 1.0
-SHARE = 0.1
-"""Of the time that publishing may take."""
+SHARE = 0.2
+"""Of a processor that publishing may take."""
 VANISHED = 900.0
 """Seconds that a model is still asked for after it has left the index: what was unloaded by mistake must be seen."""
 
@@ -271,16 +271,15 @@ class Prober:
 
     async def _publish_for_ever(self) -> None:
         while True:
-            began = time.monotonic()
             try:
-                await self.publish()
+                await self._pages.publish(self._clock, SHARE)
             except Exception:
                 log.exception("probes could not be published")
-            await asyncio.sleep(max(PUBLISHED_EVERY, (time.monotonic() - began) * (1 - SHARE) / SHARE))
+            await asyncio.sleep(PUBLISHED_EVERY)
 
     async def publish(self) -> None:
         """Bring what changed since the last time to the exposition."""
-        await self._pages.publish(self._clock())
+        await self._pages.publish(self._clock)
 
     def _own(self) -> Iterable[Sample | HistogramSample]:
         yield self._lateness.sample("ml_prober_lateness_seconds", ())

@@ -95,13 +95,13 @@ class Connections:
         return [session for session in (self._shared, self._retired, *self._idle) if session is not None]
 
     async def _current(self) -> Session:
-        if self._shared is not None and time.monotonic() - self._since > OLDEST:
-            # Probes of other models may still be using it: it is closed at the next change.
-            before, self._retired, self._shared = self._retired, self._shared, None
-            if before is not None:
-                await before.http.close()
+        if time.monotonic() - self._since > OLDEST:
+            # Probes of other models may still be using the one: it hangs up when its turn comes again.
+            self._shared, self._retired, self._since = self._retired, self._shared, time.monotonic()
+            if self._shared is not None:
+                self._shared.hang_up()
         if self._shared is None:
-            self._shared, self._since = self._open(alone=False), time.monotonic()
+            self._shared = self._open(alone=False)
         return self._shared
 
     def _open(self, *, alone: bool) -> Session:

@@ -177,7 +177,7 @@ class ProbeClient:
     async def _ask(self, request: _Request, exchange: _Exchange) -> tuple[StepResult, Finding]:
         step = request.step
         start, seen, found = time.perf_counter(), answers.Seen(), NOTHING
-        problem: Exception | None = None
+        said: str | None = None
         outcome = Outcome.OK
         ended: float | None = None
         try:
@@ -188,11 +188,12 @@ class ProbeClient:
             if not _fits(found.version):
                 raise _misnamed(found.version)
         except (SourceError, WrongPrediction) as error:
-            problem, outcome = error, _outcome(step.check, error, judged=ended is not None)
+            # The error itself is not kept: it holds this frame, and both would wait to be found as garbage.
+            said = self._credentials.mask(str(error))
+            outcome = _outcome(step.check, error, judged=ended is not None)
             version = getattr(error, "version", None)
             found = Finding(version=version) if _fits(version) else NOTHING
         seconds = (ended or time.perf_counter()) - start
-        said = self._credentials.mask(str(problem)) if problem else None
         excerpt = seen.body[:EXCERPT]
         return StepResult(step.check, step.call, outcome, seconds, seen.status, said, excerpt), found
 
@@ -208,10 +209,13 @@ class ProbeClient:
         except Exception as error:
             if ours := exhausted(error):
                 raise MlExporterError(ours) from error
-            ca_file, answered = self._settings.ca_file, seen.status is not None
-            received = seen.received
-            translated = failure(error, timeout=exchange.timeout, received=received, answered=answered, ca_file=ca_file)
-            raise translated from error
+            raise failure(
+                error,
+                timeout=exchange.timeout,
+                received=seen.received,
+                answered=seen.status is not None,
+                ca_file=self._settings.ca_file,
+            ) from error
         if answer.status not in request.step.call.accept:
             said = self._credentials.mask(decoding.text_of(answer.body))
             refused = refusal(answer.status, answer.headers, said, self._clock(), self._credentials.advice)
