@@ -44,22 +44,26 @@ def marked(prober: Any, tell: Callable[[str], None]) -> Pages:
     return pages
 
 
-def test_what_is_being_rendered_when_the_exporter_ends_is_left_half_done() -> None:
+def rendered_when(then: Callable[[Pages], None]) -> list[str]:
+    """What is rendered by publishing once, if that happens whenever something was."""
     rendered: list[str] = []
 
-    def tell(what: str) -> None:
-        rendered.append(what)
-        pages.abandon()
-
     async def run() -> None:
-        nonlocal pages
         async with running() as prober:
+
+            def tell(what: str) -> None:
+                rendered.append(what)
+                then(pages)
+
             pages = marked(prober.prober, tell)
             await pages.publish(lambda: 0.0)
 
-    pages: Pages
     asyncio.run(run())
-    assert len(rendered) == 1
+    return rendered
+
+
+def test_what_is_being_rendered_when_the_exporter_ends_is_left_half_done() -> None:
+    assert len(rendered_when(Pages.abandon)) == 1
 
 
 def test_the_page_of_many_endpoints_is_rendered_in_portions_and_shown_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -88,19 +92,26 @@ def test_the_page_of_many_endpoints_is_rendered_in_portions_and_shown_once(monke
 
 def test_what_is_marked_meanwhile_waits_for_the_next_time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(probe_pages, "PORTION", 1)
-    rendered: list[str] = []
-
-    def tell(what: str) -> None:
-        rendered.append(what)
-        pages.mark("e0", "m")
-
-    async def run() -> None:
-        nonlocal pages
-        async with running() as prober:
-            pages = marked(prober.prober, tell)
-            await pages.publish(lambda: 0.0)
-
-    pages: Pages
-    asyncio.run(run())
+    rendered = rendered_when(lambda pages: pages.mark("e0", "m"))
     assert rendered.count("shown") == 1
     assert len(rendered) == MANY + 2
+
+
+def test_what_was_rendered_and_could_not_be_shown_is_shown_the_next_time() -> None:
+    told: list[str] = []
+
+    def tell(what: str) -> None:
+        told.append(what)
+        if told.count("prober") == 1 and what == "prober":
+            raise RuntimeError("it cannot be joined")
+
+    async def run() -> None:
+        async with running() as prober:
+            pages = marked(prober.prober, tell)
+            with pytest.raises(RuntimeError, match="cannot be joined"):
+                await pages.publish(lambda: 0.0)
+            for _ in ("again", "with nothing new"):
+                await pages.publish(lambda: 0.0)
+
+    asyncio.run(run())
+    assert told[MANY:] == ["prober", "prober", "shown"]

@@ -42,6 +42,8 @@ class Pages:
         self._dirty: dict[Key, None] = {}
         """The longest marked first."""
         self._ripening: dict[Key, float] = {}
+        self._shown = True
+        """Whether all that was rendered is shown."""
         self._abandoned = False
 
     def mark(self, endpoint: str, model: str = "", ripe_at: float | None = None) -> None:
@@ -65,7 +67,7 @@ class Pages:
         `share`: of a processor that this may take; it pauses in between. Probes go on meanwhile.
         """
         left = self._ripened(clock())
-        if not left:
+        if not left and self._shown:
             return
         while portion := self._portion(left):
             left -= len(portion)
@@ -99,6 +101,7 @@ class Pages:
 
     async def _bring(self, portion: list[Key], now: float) -> float:
         """Render a part of what is marked; the seconds of a processor that it took."""
+        self._shown = False
         try:
             return await asyncio.to_thread(self._render, self._collect(portion, now))
         except Exception:
@@ -110,7 +113,9 @@ class Pages:
             raise
 
     async def _show(self) -> float:
-        return 0.0 if self._abandoned else await asyncio.to_thread(self._join, list(self._own()))
+        took = 0.0 if self._abandoned else await asyncio.to_thread(self._join, list(self._own()))
+        self._shown = True
+        return took
 
     def _collect(self, portion: list[Key], now: float) -> Changes:
         """The samples of what changed, taken on the loop, so that nothing moves while they are read."""

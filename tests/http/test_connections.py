@@ -7,7 +7,7 @@ import socket
 import ssl
 import struct
 import time
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from tests.support.fault_server import Behaviour, FaultServer, answer, answer_js
 from tests.support.probe_client import GOOD, PREDICT, STEPS, client_of, probed
 
 from ml_exporter.http import connections
+from ml_exporter.http.probing import ProbeClient
 from ml_exporter.model import Outcome
 from ml_exporter.ports import Result, Step
 from ml_exporter.settings import Defaults
@@ -162,6 +163,21 @@ def test_a_connection_is_not_kept_for_as_long_as_a_balancer_may_forget_it(monkey
     monkeypatch.setattr(connections, "IDLE", 1e-9)
     _, server = probed(answer_json(GOOD), times=3)
     assert [asked.connection for asked in server.asked] == [1, 2, 3]
+
+
+def test_what_is_kept_is_replaced_in_time_and_by_no_more_than_two_sessions(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connections, "OLDEST", -1.0)
+
+    async def run() -> tuple[list[int], int]:
+        async with FaultServer(answer_json(GOOD)) as server, client_of(server) as client:
+            sessions = {id(client._connections._sessions()[0]) async for _ in probes(client)}
+            return [asked.connection for asked in server.asked], len(sessions)
+
+    async def probes(client: ProbeClient) -> AsyncIterator[Result]:
+        for _ in range(5):
+            yield await client.probe(PREDICT, 5.0)
+
+    assert asyncio.run(run()) == ([1, 2, 3, 4, 5], 2)
 
 
 def test_the_certificate_tells_until_when_it_is_valid(tls: dict[str, Any]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import re
 import resource
@@ -81,6 +82,25 @@ WRONG = answer_json({**GOOD, "outputs": [{"name": "y", "shape": [1, 1], "datatyp
 def test_what_goes_wrong_has_one_outcome_and_a_reason(behaviour: Behaviour, outcome: Outcome, said: str) -> None:
     result, _ = probed(behaviour, timeout=0.5 if outcome is Outcome.TIMEOUT else 10.0)
     assert (result.outcome, bool(re.search(said, result.problem or ""))) == (outcome, True), result.problem
+
+
+@pytest.mark.parametrize(
+    "behaviour", [WRONG, answer_json({"error": "negative"}, 500), faults.redirect("//evil.example/x")]
+)
+def test_a_failed_probe_leaves_nothing_that_waits_to_be_found_as_garbage(behaviour: Behaviour) -> None:
+    async def run() -> int:
+        async with FaultServer(behaviour) as server, client_of(server) as client:
+            await client.probe(PREDICT, 5.0)
+            gc.collect()
+            gc.disable()
+            try:
+                for _ in range(5):
+                    await client.probe(PREDICT, 5.0)
+                return gc.collect()
+            finally:
+                gc.enable()
+
+    assert asyncio.run(run()) == 0
 
 
 def test_a_refused_connection_is_unreachable_and_nothing_more_is_asked() -> None:
