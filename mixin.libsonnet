@@ -2,6 +2,8 @@
 (import 'alerts/alerts.libsonnet') +
 (import 'alerts/rules.libsonnet') +
 (import 'alerts/endpoints.libsonnet') +
+(import 'alerts/services.libsonnet') +
+(import 'alerts/overview.libsonnet') +
 (import 'alerts/escalation.libsonnet') +
 (import 'alerts/servers.libsonnet') +
 (import 'alerts/slos.libsonnet') +

@@ -82,7 +82,7 @@ def test_addresses_in_an_alert_survive_a_name_with_odd_characters(tmp_path: Path
                 for expected in row["exp_alerts"]:
                     expected["exp_annotations"] |= {
                         "runbook_url": f"{Alerting().runbook_url}/MLPipelineFailingRepeatedly.md",
-                        "dashboard_url": "http://localhost:3000/d/ml-pipelines"
+                        "dashboard_url": "http://localhost:3000/d/ml-pipeline"
                         "?var-pipeline=a%26b+c%2F%C3%A9&var-source=tracking",
                     }
 

@@ -151,8 +151,8 @@ def test_an_endpoint_belongs_to_the_first_service_that_claims_it() -> None:
         {"name": "b", "owner": "y", "stages": {"inference": [{"endpoint": "fraud"}]}},
     ]
     config = from_data({**endpoint(), "services": services})
-    assert config.service_of_endpoint("fraud") == "a"
-    assert config.service_of_endpoint("churn") == "unassigned"
+    assert config.service_of_endpoint("fraud").service == "a"
+    assert config.service_of_endpoint("churn").service == "unassigned"
 
 
 @pytest.mark.parametrize(

@@ -60,5 +60,5 @@ def test_the_page_explains_every_outcome_and_every_parameter() -> None:
 def test_the_configurations_on_the_page_are_valid() -> None:
     blocks = [yaml.safe_load(block) for block in re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)]
     endpoints, probes, *_ = blocks
-    assert from_data(endpoints).service_of_endpoint("fraud") == "fraud-detection"
+    assert from_data(endpoints).service_of_endpoint("fraud").service == "fraud-detection"
     assert from_data(probes).probes.modules["fraud"].canary is not None

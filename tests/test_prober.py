@@ -100,7 +100,8 @@ def test_the_page_shows_an_endpoint_from_the_start_and_forgets_it_when_it_is_gon
                 return first, probed, running.page()
 
     first, probed, after = asyncio.run(run())
-    assert 'ml_endpoint_info{ml_service="unassigned",ml_endpoint="good",protocol="open_inference",server=""} 1' in first
+    labels = 'ml_service="unassigned",ml_endpoint="good",protocol="open_inference",server="",stage=""'
+    assert f"ml_endpoint_info{{{labels}}} 1" in first
     assert 'ml_cost_per_hour{ml_service="unassigned",ml_endpoint="good",currency="USD"} 1.5' in first
     assert 'ml_endpoint_latency_limit_seconds{ml_service="unassigned",ml_endpoint="good"} 0.25' in first
     assert "ml_endpoint_up" not in first

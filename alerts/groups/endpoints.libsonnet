@@ -196,16 +196,7 @@ function(config)
       name: 'MLEndpointProbesStale',
       severity: 'ticket',
       component: 'probed',
-      // What is probed every second is scraped more seldom than that.
-      expr: |||
-        time() - min by (ml_endpoint) (%s)
-        > clamp_min(%s * %s, %s)
-      ||| % [
-        of.lastProbe,
-        t.number(limits.probes_stale_intervals),
-        q.of('max', 'ml_endpoint', m.ml_endpoint_interval_seconds),
-        t.number(std.max(60, 4 * config.stack.scrape_interval)),
-      ],
+      expr: of.stale,
       summary: 'Endpoint %s is not probed any more: nobody knows how it is' % say.endpoint,
       description: 'Its last probe ended %s ago, over %s intervals.' % [say.duration, t.number(limits.probes_stale_intervals)],
       impact: 'None that is known: an outage of this endpoint would not be seen.',

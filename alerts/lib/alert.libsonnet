@@ -9,30 +9,38 @@ local t = import 'text.libsonnet';
 local components = {
   pipeline: {
     labels: ['source', 'ml_service', 'pipeline'],
-    page: 'ml-pipelines',
+    page: 'ml-pipeline',
     variables: { source: 'source', pipeline: 'pipeline' },
   },
   training_metric: self.pipeline { labels+: ['metric'] },
   model: {
     labels: ['source', 'ml_service', 'model', 'version', 'metric', 'dataset'],
-    page: 'ml-overview',
-    variables: { source: 'source', service: 'ml_service' },
+    page: 'ml-models',
+    variables: { service: 'ml_service', model: 'model' },
   },
-  endpoint: { labels: ['ml_service', 'ml_endpoint'], page: 'ml-overview', variables: { service: 'ml_service' } },
+  endpoint: {
+    labels: ['ml_service', 'ml_endpoint'],
+    page: 'ml-endpoints',
+    variables: { service: 'ml_service', endpoint: 'ml_endpoint' },
+  },
   served: self.endpoint { labels+: ['model'] },
   served_resource: self.served { labels+: ['resource'] },
   served_view: self.served { labels+: ['failing'] },
   registered: self.endpoint { labels: ['source'] + super.labels + ['model', 'version'] },
   // An objective's alerts also carry the labels that it is grouped by.
-  objective: { labels: ['ml_service', 'slo'], page: 'ml-overview', variables: { service: 'ml_service' } },
-  escalation: { labels: ['ml_service', 'unresolved'], page: 'ml-overview', variables: { service: 'ml_service' } },
-  probed: { labels: ['ml_endpoint'], page: 'ml-overview', variables: {} },
-  component: self.source { labels+: ['component'] },
-  resource: self.source { labels+: ['queue', 'resource'] },
-  location: self.source { labels+: ['location'] },
-  source: { labels: ['source'], page: 'ml-overview', variables: { source: 'source' } },
-  instance: { labels: ['instance'], page: 'ml-overview', variables: {} },
-  exporter: { labels: [], page: 'ml-overview', variables: {} },
+  objective: {
+    labels: ['ml_service', 'slo'],
+    page: 'ml-objectives',
+    variables: { service: 'ml_service', slo: 'slo' },
+  },
+  escalation: { labels: ['ml_service', 'unresolved'], page: 'ml-service', variables: { service: 'ml_service' } },
+  probed: { labels: ['ml_endpoint'], page: 'ml-endpoints', variables: { endpoint: 'ml_endpoint' } },
+  component: self.source { labels+: ['component'], page: 'ml-schedulers' },
+  resource: self.source { labels+: ['queue', 'resource'], page: 'ml-schedulers' },
+  location: self.source { labels+: ['location'], page: 'ml-schedulers' },
+  source: { labels: ['source'], page: 'ml-exporter', variables: { source: 'source' } },
+  instance: { labels: ['instance'], page: 'ml-exporter', variables: {} },
+  exporter: { labels: [], page: 'ml-exporter', variables: {} },
 };
 
 local ours = ['probed', 'source', 'component', 'resource', 'location', 'instance', 'exporter'];

@@ -43,6 +43,17 @@ function(config) {
 
   // Probes
   lastProbe:: q.of('max', e.MODEL, m.ml_endpoint_last_probe_timestamp_seconds),
+  // By ml_endpoint: for how long the model whose probe is oldest has not been probed, where that is too long. What is probed
+  // every second is scraped more seldom than that.
+  stale:: |||
+    time() - min by (ml_endpoint) (%s)
+    > clamp_min(%s * %s, %s)
+  ||| % [
+    e.lastProbe,
+    t.number(config.alerting.thresholds.probes_stale_intervals),
+    q.of('max', 'ml_endpoint', m.ml_endpoint_interval_seconds),
+    t.number(std.max(60, 4 * config.stack.scrape_interval)),
+  ],
   check(name, matchers=[]):: q.of('max', e.MODEL, m.ml_endpoint_up, ['check="' + name + '"'] + matchers),
   // 1 if the last probe went well: its prediction, else all of its checks. One replica that gets through is enough.
   well(matchers=[]):: '(\n%s\nor\nmin by (%s) (%s)\n)' % [

@@ -37,6 +37,31 @@ function(config) {
   age(instant)::
     '(' + q.source(m.ml_source_last_success_timestamp_seconds) + ' - on (source) group_right () ' + instant + ')',
 
+  // For how long a run has been wanted that did not come, by the timetable of its pipeline or by `every:`; 0 if none is.
+  late(by=q.PIPELINE, matchers=[])::
+    local of(metric, more=[]) = q.of('max', by, metric, matchers + more);
+    local since = 'max by (%s) (%s or %s)' % [
+      by,
+      q.select(m.ml_run_last_finished_timestamp_seconds, matchers + ['state="succeeded"']),
+      q.of('min', by, m.ml_pipeline_first_seen_timestamp_seconds, matchers),
+    ];
+    |||
+      %s
+      or
+      clamp_min(%s - %s * %s, 0)
+      unless
+      %s == 1
+      or
+      0 * %s
+    ||| % [
+      q.age(of(m.ml_pipeline_unmet_due_timestamp_seconds)),
+      q.age(since),
+      t.number(config.alerting.thresholds.overdue_cycles),
+      of(m.ml_pipeline_cycle_seconds),
+      of(m.ml_pipeline_paused),
+      of(m.ml_pipeline_last_due_timestamp_seconds),
+    ],
+
   // Of a scheduler
   QUEUE:: 'source, queue',
   RESOURCE:: 'source, queue, resource',

@@ -5,6 +5,10 @@
   newVersion: 'ml:model_version_new:info',
   exhaustedSince: 'ml:scheduler_exhausted_since:timestamp_seconds',
   notLoadedSince: 'ml:scheduler_not_loaded_since:timestamp_seconds',
+  // By source: 1 while it is read and what is known of it is whole, absent else.
+  sourceRead: 'ml:source_read:info',
+  // By ml_service: see services.libsonnet.
+  serviceState: 'ml:service_state:worst',
   // By all labels of the page.
   pageFiringSince: 'ml:page_firing_since:timestamp_seconds',
 }

@@ -12,13 +12,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from ml_exporter import __version__, discovery, endpoint_views, garbage
+from ml_exporter import __version__, backend_pages, discovery, endpoint_views, garbage
 from ml_exporter.errors import ConfigError, MlExporterError
 from ml_exporter.exposition import Exposition
 from ml_exporter.http import Client, HttpSettings
 from ml_exporter.http.resolver import Resolver
 from ml_exporter.lines import render_group
-from ml_exporter.model import Pipeline, Sample
+from ml_exporter.model import Sample
 from ml_exporter.on_demand import OnDemand
 from ml_exporter.poller import Health, Poller
 from ml_exporter.prober import Prober
@@ -197,7 +197,11 @@ class App:
             Sample("ml_exporter_config_last_reload_success_timestamp_seconds", (), self._accepted_at),
             Sample("ml_exporter_state_kept_aside", (), self.store.kept_aside()),
         )
-        self.exposition.update("exporter", {"own": render_group(own, {})})
+        services = (
+            Sample("ml_service_info", (service.name, service.owner, str(service.tier)), 1)
+            for service in self.config.services
+        )
+        self.exposition.update("exporter", {"own": render_group((*own, *services), {})})
         self.exposition.publish()
 
     # What the web surface asks
@@ -237,11 +241,17 @@ class App:
     def last_failed_url(self, source: str, pipeline: str) -> str | None:
         """The page of a pipeline's last failed run in its backend."""
         running = self._running.get(source)
-        state = running.poller.ledger.pipelines.get(pipeline) if running else None
-        run_id = state.last_failed_id() if state else None
-        if running is None or state is None or run_id is None:
-            return None
-        return running.poller.source.run_url(Pipeline(source, pipeline), state.id, run_id)
+        return backend_pages.of_last_failed(running.poller, pipeline) if running else None
+
+    def pipeline_url(self, source: str, pipeline: str) -> str | None:
+        """The page of a pipeline in its backend."""
+        running = self._running.get(source)
+        return backend_pages.of_pipeline(running.poller, pipeline) if running else None
+
+    def source_url(self, source: str) -> str | None:
+        """Where the backend's own pages begin."""
+        running = self._running.get(source)
+        return backend_pages.of_backend(running.poller) if running else None
 
 
 def settings_of(configured: ConfiguredSource) -> HttpSettings:

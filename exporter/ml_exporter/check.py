@@ -84,7 +84,7 @@ def unclaimed(config: Config, found: Mapping[str, Pipelines]) -> Iterator[str]:
         for name, tags in pipelines.items()
     }
     endpoints = [endpoint.common.name for endpoint in config.endpoints]
-    claimed |= {config.service_of_endpoint(name) for name in endpoints}
+    claimed |= {config.service_of_endpoint(name).service for name in endpoints}
     whole = len(found) == len(config.sources)
     for number, service in enumerate(config.services):
         for stage, items in service.stages.items():

@@ -219,7 +219,7 @@ class Poller:
             claim = self.config.service_of_pipeline(self.name, name, state.tags)
             service, rate = claim.service, claim.cost_per_hour
             price = None if rate is None else Price(rate, self.config.costs.currency)
-            rendered = of_pipeline(state, claim.every, self.directions, self.source.queue_times, price)
+            rendered = of_pipeline(state, claim.every, self.directions, self.source.queue_times, price, claim.stage)
         else:
             model = self.ledger.models.get(name)
             if model is None:

@@ -15,6 +15,7 @@ from ml_exporter.lines import Lines
 from ml_exporter.model import Outcome, Sample
 from ml_exporter.ports import Result
 from ml_exporter.reading import chosen
+from ml_exporter.settings import Claim
 
 LONGEST_NAME = 200
 
@@ -35,7 +36,7 @@ class Endpoint:
     """An endpoint at work."""
 
     configured: ConfiguredEndpoint
-    service: str
+    claim: Claim
     client: ProbeClient
     models: dict[str, Probed] = field(default_factory=dict)
     index_task: asyncio.Task[None] | None = None
@@ -47,6 +48,10 @@ class Endpoint:
     lines: dict[str, Lines] = field(default_factory=dict)
     dropped: dict[str, int] = field(default_factory=dict)
     """Family → series left out because of the limit."""
+
+    @property
+    def service(self) -> str:
+        return self.claim.service
 
     @property
     def name(self) -> str:
@@ -83,7 +88,7 @@ def of_endpoint(endpoint: Endpoint, currency: str) -> list[Sample]:
     """Series of the endpoint itself."""
     configured, common = endpoint.configured, endpoint.configured.common
     samples = [
-        Sample("ml_endpoint_info", (common.protocol, common.server or ""), 1),
+        Sample("ml_endpoint_info", (common.protocol, common.server or "", endpoint.claim.stage), 1),
         Sample("ml_endpoint_interval_seconds", (), configured.interval),
         Sample("ml_endpoint_series_dropped", (), sum(endpoint.dropped.values())),
     ]

@@ -90,8 +90,8 @@ class Prober:
 
     def _runs(self, endpoint: ConfiguredEndpoint, config: Config) -> bool:
         running = self.endpoints.get(endpoint.common.name)
-        service = config.service_of_endpoint(endpoint.common.name)
-        return running is not None and running.configured == endpoint and running.service == service
+        claim = config.service_of_endpoint(endpoint.common.name)
+        return running is not None and running.configured == endpoint and running.claim == claim
 
     async def apply(self, config: Config, clients: dict[str, ProbeClient]) -> None:
         """Start what has a new client, stop what is gone; the others go on undisturbed."""

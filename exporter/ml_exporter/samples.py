@@ -27,10 +27,12 @@ def of_pipeline(
     directions: Directions,
     queue_times: bool = False,
     price: Price | None = None,
+    stage: str = "",
 ) -> Samples:
     """The series of a pipeline.
 
-    `cycle` is how often it is expected to succeed, in seconds; `queue_times`: its backend knows how long runs wait.
+    `cycle` is how often it is expected to succeed, in seconds; `queue_times`: its backend knows how long runs wait;
+    `stage`: which one of its service it belongs to.
     """
     name = state.name
     if state.backfilled:
@@ -44,6 +46,7 @@ def of_pipeline(
     successes = state.successes
     yield from _if_known("ml_run_last_duration_seconds", (name,), successes[-1].duration if successes else None)
     yield from _if_known("ml_run_typical_duration_seconds", (name,), state.typical_duration())
+    yield Sample("ml_pipeline_info", (name, stage), 1)
     yield Sample("ml_pipeline_first_seen_timestamp_seconds", (name,), state.first_seen)
     if state.backfilled:
         yield Sample("ml_pipeline_consecutive_failures", (name,), state.consecutive_failures())

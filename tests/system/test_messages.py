@@ -20,7 +20,7 @@ FIXTURES = Path(__file__).parents[1] / "fixtures" / "messages"
 SINCE, UNTIL = "2026-01-15T13:04:05Z", "2026-01-15T14:30:00Z"
 ADDRESSES = {
     "runbook_url": "https://example.org/runbooks/MLEndpointDown.md",
-    "dashboard_url": "https://grafana.example/d/ml-overview?var-service=fraud&var-model=a%26b+c",
+    "dashboard_url": "https://grafana.example/d/ml-endpoints?var-endpoint=fraud&var-service=a%26b+c",
 }
 
 

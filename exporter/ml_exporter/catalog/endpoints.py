@@ -14,7 +14,11 @@ from ml_exporter.catalog.family import (
 )
 
 ENDPOINTS = (
-    gauge("ml_endpoint_info", (*ENDPOINT, "protocol", "server"), "1 for every configured endpoint."),
+    gauge(
+        "ml_endpoint_info",
+        (*ENDPOINT, "protocol", "server", "stage"),
+        "1 for every configured endpoint; stage is that of its service, empty where none is named.",
+    ),
     gauge(
         "ml_endpoint_up",
         (*SERVED, "check"),

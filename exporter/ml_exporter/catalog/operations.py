@@ -89,6 +89,7 @@ SOURCES = (
 
 EXPORTER = (
     gauge("ml_exporter_build_info", ("version",), "1, with the version of ml-exporter."),
+    gauge("ml_service_info", ("ml_service", "owner", "tier"), "1 for every configured service."),
     gauge("ml_exporter_config_info", ("hash",), "1, with the hash of the running configuration."),
     gauge("ml_exporter_config_last_reload_successful", (), "1 if the last reload was accepted."),
     gauge(

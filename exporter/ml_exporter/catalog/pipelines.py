@@ -68,6 +68,11 @@ RUNS = (
         "pipeline was first read are counted in ml_runs_active but left out here.",
     ),
     gauge(
+        "ml_pipeline_info",
+        (*PIPELINE, "stage"),
+        "1 for every pipeline; stage is that of its service, empty where none is named.",
+    ),
+    gauge(
         "ml_pipeline_first_seen_timestamp_seconds",
         PIPELINE,
         "When this exporter first knew of the pipeline; what happened before it is history and alerts nobody.",
