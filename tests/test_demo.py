@@ -36,7 +36,8 @@ def test_a_signal_ends_everything_the_demo_started(tmp_path: Path, number: signa
     with running_in(folder, "demo") as running:
         wait_for(folder, "waiting until mlflow answers", running)
         living = living_in(folder)
-        for part in ("mlflow server", "demo.pipelines", "demo.serving", "ml_exporter run", "--config.file="):
+        modules = ("demo.pipelines", "demo.serving", "demo.scheduler", "demo.language_model")
+        for part in ("mlflow server", *modules, "ml_exporter run", "--config.file="):
             assert any(part in words for words in living), part
         os.killpg(running.pid, number)
         assert running.wait(30) == 0

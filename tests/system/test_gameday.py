@@ -66,7 +66,7 @@ def test_control_c_ends_everything_the_game_day_started(tmp_path: Path) -> None:
     with running_in(folder, "gameday") as running:
         wait_for(folder, "waiting until mlflow answers", running)
         living = living_in(folder)
-        for part in ("mlflow server", "demo.pipelines", "demo.serving", "gameday.scheduler", "--config.file="):
+        for part in ("mlflow server", "demo.pipelines", "demo.serving", "demo.scheduler", "--config.file="):
             assert any(part in words for words in living), part
         os.killpg(running.pid, signal.SIGINT)
         assert running.wait(60) == 1

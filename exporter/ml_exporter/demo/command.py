@@ -17,14 +17,17 @@ from ml_exporter.demo.stack import Stack
 
 _GRAFANA = "http://localhost:3000"
 """Where the alerts' dashboard links lead: Compose runs it there, and we do not."""
-_SHOWN = (
+SHOWN = (
     ("exporter", "landing page and /metrics"),
     ("mlflow", "the runs"),
     ("prometheus", "metrics, rules and alerts"),
     ("alertmanager", "routing and silences"),
     ("receiver", "what would have been sent"),
     ("serving", "a model server with the champion of demand: POST /invocations"),
+    ("scheduler", "a stand-in for Airflow: its runs are made up"),
+    ("language", "a stand-in for vLLM: one sentence whatever it is asked, and users who are made up"),
 )
+"""What is told of each part: a stand-in says that it is one."""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -54,8 +57,8 @@ def main(arguments: list[str] | None = None) -> int:
 def _arguments(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="ml-exporter demo",
-        description="MLflow, pipelines that train and fail, the exporter, Prometheus with the generated rules, "
-        "Alertmanager and a receiver, all on 127.0.0.1. Ctrl-C stops everything.",
+        description="MLflow, pipelines that train and fail, stand-ins for Airflow and vLLM, the exporter, Prometheus "
+        "with the generated rules, Alertmanager and a receiver, all on 127.0.0.1. Ctrl-C stops everything.",
     )
     parser.add_argument("--directory", type=Path, default=Path(".demo"), help="where data and logs go (%(default)s)")
     parser.add_argument("--fresh", action="store_true", help="forget what earlier demos left in the directory")
@@ -75,7 +78,7 @@ def _run(stack: Stack, options: argparse.Namespace) -> None:
     stack.start()
     stack.wait()
     print(f"data flows end to end after {time.monotonic() - began:.0f} s\n")
-    for part, what in _SHOWN:
+    for part, what in SHOWN:
         print(f"  {part:<13} {stack.url(part):<24} {what}")
     print(f"  {'files':<13} {stack.folder}")
     print(

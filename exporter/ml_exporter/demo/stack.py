@@ -17,7 +17,16 @@ from ml_exporter.demo import processes, programs
 from ml_exporter.demo.pipelines import EVENT
 from ml_exporter.demo.processes import NotReadyError, Process
 
-PORTS = {"exporter": 9840, "receiver": 9841, "serving": 9842, "mlflow": 5000, "prometheus": 9090, "alertmanager": 9093}
+PORTS = {
+    "exporter": 9840,
+    "receiver": 9841,
+    "serving": 9842,
+    "scheduler": 9843,
+    "language": 9844,
+    "mlflow": 5000,
+    "prometheus": 9090,
+    "alertmanager": 9093,
+}
 """Tried first; a port that somebody else has is replaced by a free one."""
 _QUIET_MLFLOW = {
     # Without it MLflow starts seven more processes and takes twice as long.
@@ -29,7 +38,11 @@ SERVED = "demand"
 """The model whose champion is served: the one that gets worse."""
 _RECENT = 60
 """Lines of the pipelines' log: 20 successes, which a baseline is made of, of three pipelines."""
-_PREDICTED = 'ml_endpoint_up{check="predict"} == 1 or ml_endpoint_probes_total{outcome="bad_prediction"} > 0'
+_TRAINED = 'sum(ml_runs_finished_total{source="tracking", state="succeeded"}) > 0'
+_PREDICTED = (
+    f'ml_endpoint_up{{model="{SERVED}", check="predict"}} == 1'
+    f' or ml_endpoint_probes_total{{model="{SERVED}", outcome="bad_prediction"}} > 0'
+)
 """A demo that goes on where it stopped may begin with a champion whose predictions are wrong."""
 Say = Callable[[str], None]
 
@@ -82,8 +95,10 @@ class Stack:
         self.start_part("exporter", *python("ml_exporter"), "run", "--config", self.config)
 
     def start_told(self) -> None:
-        """Start what Alertmanager sends to."""
+        """Start what Alertmanager sends to, and the stand-ins."""
         self.start_part("receiver", *module("receiver"), "--port", self.port("receiver"))
+        self.start_part("scheduler", *module("scheduler"), "--port", self.port("scheduler"))
+        self.start_part("language", *module("language_model"), "--port", self.port("language"))
 
     def before_exporter(self) -> None:
         """Nothing: the demo's exporter meets what is not there yet."""
@@ -100,7 +115,7 @@ class Stack:
             self.wait_for(f"{part} answers at {self.url(part)}", partial(processes.answers, self.url(part) + path))
         self.wait_for(
             "a finished training is counted in Prometheus",
-            lambda: self.query('sum(ml_runs_finished_total{state="succeeded"}) > 0'),
+            lambda: self.query(_TRAINED),
         )
         self.wait_for(
             "a prediction has been probed",
@@ -192,6 +207,7 @@ class Stack:
             "--storage.tsdb.retention.time=35d",
             f"--web.listen-address={self.addresses['prometheus']}",
             "--web.enable-lifecycle",
+            "--enable-feature=exemplar-storage",
             # What is raised before Prometheus has found Alertmanager is lost, and by default sent again in a minute.
             "--rules.alert.resend-delay=10s",
         ]

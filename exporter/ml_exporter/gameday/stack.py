@@ -14,7 +14,7 @@ from typing import Any
 from ml_exporter.demo import processes
 from ml_exporter.demo.faults import Faults
 from ml_exporter.demo.processes import Process
-from ml_exporter.demo.stack import SERVED, Stack, python
+from ml_exporter.demo.stack import SERVED, Stack, module
 from ml_exporter.gameday.recorder import Recorder
 
 _FAULTS = "faults"
@@ -46,7 +46,7 @@ class GamedayStack(Stack):
     def start_told(self) -> None:
         self.recorder.listen(int(self.port("receiver")))
         given = ("--port", self.port("scheduler"), "--faults", self.folder / _FAULTS)
-        self.start_part("scheduler", *python("ml_exporter.gameday.scheduler"), *given)
+        self.start_part("scheduler", *module("scheduler"), *given)
 
     def before_exporter(self) -> None:
         waited_for = {"mlflow": "/health", "scheduler": "/api/v2/monitor/health", "alertmanager": "/-/ready"}

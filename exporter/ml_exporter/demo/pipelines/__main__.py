@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import threading
 import time
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from mlflow.exceptions import MlflowException  # noqa: E402 - the same
 
 from ml_exporter.demo.pipelines import EVENT, tracking  # noqa: E402 - it imports mlflow
 from ml_exporter.demo.pipelines.drill import drilled  # noqa: E402 - it imports numpy
+from ml_exporter.demo.pipelines.epochs import LongTraining  # noqa: E402 - it imports mlflow
 from ml_exporter.demo.pipelines.trainings import TRAININGS, Training  # noqa: E402 - it imports numpy
 
 
@@ -31,6 +33,8 @@ def main(arguments: list[str] | None = None) -> None:
     mlflow.set_tracking_uri(options.tracking_uri)
     client = MlflowClient()
     numbers = {training.pipeline: _resume(client, training) for training in trainings}
+    if not options.faults and options.rounds is None:
+        threading.Thread(target=LongTraining(client).go_on, daemon=True).start()
     done = 0
     while options.rounds is None or done < options.rounds:
         started = time.monotonic()
@@ -47,7 +51,7 @@ def _resume(client: MlflowClient, training: Training) -> int:
     """The last number that was used. Waits for MLflow for as long as it takes."""
     while True:
         try:
-            abandoned = tracking.end_abandoned(client, training)
+            abandoned = tracking.end_abandoned(client, training.pipeline)
             if abandoned:
                 print(f"{training.pipeline}: {abandoned} abandoned run(s) marked as killed", flush=True)
             return tracking.last_number(client, training)

@@ -32,6 +32,7 @@ class _Drilled:
             fit=self._fit,
             event=lambda _number: None,
             registers=self._registers,
+            alias=lambda _number: "champion",
             stopped=lambda: self._there(STOPPED),
         )
 

@@ -15,13 +15,13 @@ _NUMBER = "number"
 
 def last_number(client: MlflowClient, training: Training) -> int:
     """The number of the pipeline's last run, -1 if there is none: a restarted demo goes on where it stopped."""
-    runs = _runs(client, training, "", 1)
+    runs = _runs(client, training.pipeline, "", 1)
     return int(runs[0].data.params.get(_NUMBER, 0)) if runs else -1
 
 
-def end_abandoned(client: MlflowClient, training: Training) -> int:
+def end_abandoned(client: MlflowClient, pipeline: str) -> int:
     """Mark as killed what an earlier demo left running; returns how many."""
-    abandoned = _runs(client, training, "attributes.status = 'RUNNING'", 100)
+    abandoned = _runs(client, pipeline, "attributes.status = 'RUNNING'", 100)
     for run in abandoned:
         client.set_terminated(run.info.run_id, status="KILLED")
     return len(abandoned)
@@ -50,14 +50,15 @@ def run(client: MlflowClient, training: Training, number: int) -> Trained:
                 skops_trusted_types=[],
             )
             mlflow.log_metrics(dict(trained.metrics), model_id=logged.model_id, dataset=data)
-            client.set_registered_model_alias(training.model, "champion", str(logged.registered_model_version))
+            version = str(logged.registered_model_version)
+            client.set_registered_model_alias(training.model, training.alias(number), version)
         else:
             mlflow.log_metrics(dict(trained.metrics))
     return trained
 
 
-def _runs(client: MlflowClient, training: Training, condition: str, limit: int) -> list[Run]:
-    experiment = client.get_experiment_by_name(training.pipeline)
+def _runs(client: MlflowClient, pipeline: str, condition: str, limit: int) -> list[Run]:
+    experiment = client.get_experiment_by_name(pipeline)
     if experiment is None:
         return []
     return list(

@@ -26,7 +26,7 @@ NOISE = 0.5
 ROT = 1.018
 """Growth of the label noise from one run to the next."""
 REGISTERED_EVERY = 8
-"""Every eighth run of a pipeline with a model registers a version; it becomes the champion."""
+"""Every eighth run of a pipeline with a model registers a version; it becomes the champion, or its challenger."""
 SAMPLES = 20
 """The samples that the classifiers are trained on come again after so many runs."""
 
@@ -54,6 +54,8 @@ class Training:
     """What somebody did to the data before the run of this number."""
     registers: Callable[[int], bool] = lambda number: number % REGISTERED_EVERY == 0
     """Whether the run of this number registers a version."""
+    alias: Callable[[int], str] = lambda _number: "champion"
+    """What the version that the run of this number registers becomes."""
     stopped: Callable[[], bool] = lambda: False
     """Whether nobody starts its runs now."""
 
@@ -61,6 +63,11 @@ class Training:
 def _churn_data(_number: int) -> tuple[Any, Any]:
     features, labels = load_breast_cancer(return_X_y=True)
     return features, labels
+
+
+def _churn_alias(number: int) -> str:
+    """Every other version only challenges."""
+    return "challenger" if number // REGISTERED_EVERY % 2 else "champion"
 
 
 def _fraud_data(number: int) -> tuple[Any, Any]:
@@ -124,7 +131,7 @@ def regress(features: Any, labels: Any, penalty: float) -> Trained:
 
 
 TRAININGS = (
-    Training("churn-healthy", "breast-cancer", _churn_data, _classify, model="churn"),
+    Training("churn-healthy", "breast-cancer", _churn_data, _classify, model="churn", alias=_churn_alias),
     Training("fraud-flaky", "digits", _fraud_data, _classify),
     Training("demand-degrading", "diabetes", _demand_data, _regress, model="demand", event=_demand_event),
 )
