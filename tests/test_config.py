@@ -145,23 +145,24 @@ SERVICES: dict[str, Any] = {
 
 def test_the_first_service_that_claims_a_pipeline_has_it() -> None:
     config = from_data(SERVICES)
-    assert config.service_of_pipeline("tracking", "fraud-a1") == Claim("fraud", 86400.0)
-    assert config.service_of_pipeline("tracking", "team/x") == Claim("rest")
+    assert config.service_of_pipeline("tracking", "fraud-a1") == Claim("fraud", "training", 86400.0)
+    assert config.service_of_pipeline("tracking", "team/x") == Claim("rest", "training")
     assert from_data({}).service_of_pipeline("tracking", "x") == Claim("unassigned")
 
 
 def test_what_a_stage_says_of_a_pipeline_goes_with_it() -> None:
     stages = {"training": [{"pipeline": "tracking/fraud-*", "every": "1d", "cost_per_hour": 2.5}]}
     config = from_data({"services": [{"name": "fraud", "owner": "risk", "stages": stages}]})
-    assert config.service_of_pipeline("tracking", "fraud-a1") == Claim("fraud", 86400.0, 2.5)
+    assert config.service_of_pipeline("tracking", "fraud-a1") == Claim("fraud", "training", 86400.0, 2.5)
 
 
 def test_a_tag_that_is_the_name_of_a_service_decides_before_the_patterns() -> None:
     config = from_data(SERVICES)
     assert config.service_of_pipeline("tracking", "team/x", ("daily", "fraud")) == Claim("fraud")
-    assert config.service_of_pipeline("tracking", "fraud-a1", ("fraud",)) == Claim("fraud", 86400.0)
-    assert config.service_of_pipeline("tracking", "fraud-a1", ("rest",)) == Claim("rest")
-    assert config.service_of_pipeline("tracking", "fraud-a1", ("no such service",)) == Claim("fraud", 86400.0)
+    assert config.service_of_pipeline("tracking", "fraud-a1", ("fraud",)) == Claim("fraud", "training", 86400.0)
+    assert config.service_of_pipeline("tracking", "fraud-a1", ("rest",)) == Claim("rest", "training")
+    stranger = config.service_of_pipeline("tracking", "fraud-a1", ("no such service",))
+    assert stranger == Claim("fraud", "training", 86400.0)
 
 
 def test_a_user_goes_with_a_token_only_where_the_backend_wants_both() -> None:
@@ -252,6 +253,9 @@ def test_scrapes_and_reloads_go_where_the_exporter_listens_unless_the_stack_says
     assert (stack.exporter_targets, stack.exporter_url) == (("127.0.0.1:9899",), "http://127.0.0.1:9899")
     stack = from_data({"server": {"listen": "10.0.0.5:9899"}, "stack": {"exporter_url": "https://exporter"}}).stack
     assert (stack.exporter_targets, stack.exporter_url) == (("10.0.0.5:9899",), "https://exporter")
+    assert stack.exporter_browser_url == "https://exporter"
+    stack = from_data({"stack": {"exporter_url": "https://exporter", "exporter_browser_url": "https://outside"}}).stack
+    assert (stack.exporter_url, stack.exporter_browser_url) == ("https://exporter", "https://outside")
 
 
 @pytest.mark.parametrize(

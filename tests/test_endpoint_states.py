@@ -126,3 +126,12 @@ def test_a_bucket_carries_the_trace_of_its_last_probe_in_openmetrics_alone() -> 
     plain = exposition.scrape(openmetrics=False, gzip=False)[0].decode()
     assert "trace_id" not in plain
     assert 'le="0.1"} 1\n' in plain
+
+
+def test_a_probe_whose_trace_is_not_recorded_leaves_no_exemplar() -> None:
+    probe = result(seconds=0.02, first_token=0.05, gaps=(0.005,))
+    for sampled, families in ((True, 3), (False, 0)):
+        model = served("", (probe._replace(sampled=sampled), 5.0))
+        histograms = [s for s in model.samples(1000.0) if isinstance(s, HistogramSample)]
+        assert len(histograms) == 3
+        assert sum(bool(histogram.exemplars) for histogram in histograms) == families

@@ -43,6 +43,12 @@ class Script:
     def run_url(self, pipeline: Pipeline, pipeline_id: str | None, run_id: str) -> str | None:
         return None
 
+    def pipeline_url(self, pipeline: Pipeline, pipeline_id: str | None) -> str | None:
+        return None
+
+    def home_url(self) -> str | None:
+        return None
+
 
 class Silent:
     """A client that answers every call with what the test gave it."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Annotated
 
 from ml_exporter.routing_settings import BusinessHours, Escalation, Maintenance, OwnerRoutes, Route
-from ml_exporter.schema import Between, Duration, Matches
+from ml_exporter.schema import URL, Between, Duration, Matches
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +76,8 @@ class Thresholds:
 class Alerting:
     alertmanager: Annotated[str, Matches(r"0\.\d+", "a version such as '0.33'")] = "0.25"
     """The oldest Alertmanager that is to read the routing: what it does not know is refused, or done without."""
-    runbook_url: str = "https://github.com/ml-exporter/ml-exporter/blob/main/alerts/runbooks"
-    dashboard_url: str = "http://localhost:3000"
+    runbook_url: Annotated[str, URL] = "https://github.com/ml-exporter/ml-exporter/blob/main/alerts/runbooks"
+    dashboard_url: Annotated[str, URL] = "http://localhost:3000"
     live_aliases: tuple[str, ...] = ("champion",)
     """A version behind one of these serves users: only for it does bad quality page."""
     thresholds: Thresholds = field(default_factory=Thresholds)

@@ -51,6 +51,8 @@ def parsed(kinds: Kinds, cls: Any, data: Any, path: str, folder: Path) -> tuple[
     common = relative(common, folder, *(name for name in _FILES if name in common_names))
     if "url" in common_names:
         common = dataclasses.replace(common, url=common.url.rstrip("/"))
+    if getattr(common, "browser_url", None):
+        common = dataclasses.replace(common, browser_url=common.browser_url.rstrip("/"))
     return common, options
 
 

@@ -58,7 +58,7 @@ def warnings(config: Config) -> list[str]:
     found += config.slo_notes
     for index, endpoint in enumerate(config.endpoints if config.services else ()):
         name = endpoint.common.name
-        if config.service_of_endpoint(name) == DEFAULT_SERVICE:
+        if config.service_of_endpoint(name).service == DEFAULT_SERVICE:
             found.append(f"endpoints[{index}]: '{name}' belongs to no service, so nothing of it alerts")
     if not config.sources and any(endpoint.common.registered_model for endpoint in config.endpoints):
         found.append("endpoints: registered_model is compared with a registry, and sources has none")
@@ -104,7 +104,7 @@ def from_data(data: Any, environment: Mapping[str, str] = os.environ, folder: Pa
 
 
 def _reached(config: Config, given: Mapping[str, Any]) -> Stack:
-    """Where the exporter is reached, if nothing else is said: where it listens."""
+    """Where the exporter is reached, if nothing else is said: where it listens; dashboards: where they are rendered."""
     host, _, port = config.server.listen.rpartition(":")
     address = f"{'127.0.0.1' if host in ('', '0.0.0.0', '[::]') else host}:{port}"  # noqa: S104 — compared, not bound
     stack = config.stack
@@ -112,6 +112,10 @@ def _reached(config: Config, given: Mapping[str, Any]) -> Stack:
         stack = dataclasses.replace(stack, exporter_targets=(address,))
     if "exporter_url" not in given:
         stack = dataclasses.replace(stack, exporter_url=f"http://{address}")
+    if "exporter_browser_url" not in given:
+        stack = dataclasses.replace(stack, exporter_browser_url=stack.exporter_url)
+    if "grafana_dashboards" not in given and stack.output and Path(stack.output).is_absolute():
+        stack = dataclasses.replace(stack, grafana_dashboards=f"{stack.output.rstrip('/')}/grafana/dashboards")
     return stack
 
 

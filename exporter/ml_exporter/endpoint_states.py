@@ -94,14 +94,15 @@ class Served:
             counts = self._versions[self.version] = _Version(now, self._bounds)
         counts.seen_at = now
         counts.outcomes[result.outcome] += 1
+        trace_id = result.trace_id if result.sampled else None  # an exemplar leads to a trace
         if ok:
-            counts.duration.observe(result.steps[-1].seconds, result.trace_id, now)
+            counts.duration.observe(result.steps[-1].seconds, trace_id, now)
         if finding.first_token is not None:
             counts.first_token = counts.first_token or Histogram(self._bounds)
             counts.between_tokens = counts.between_tokens or Histogram(self._bounds)
-            counts.first_token.observe(finding.first_token, result.trace_id, now)
+            counts.first_token.observe(finding.first_token, trace_id, now)
             for seconds in finding.gaps:
-                counts.between_tokens.observe(seconds)
+                counts.between_tokens.observe(seconds, trace_id, now)
         counts.tokens += finding.tokens
 
     def _named(self, version: str, now: float) -> str:

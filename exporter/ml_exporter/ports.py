@@ -81,6 +81,14 @@ class Source(Protocol):
         """The page of a run in the backend's own interface."""
         ...
 
+    def pipeline_url(self, pipeline: Pipeline, pipeline_id: str | None) -> str | None:
+        """A pipeline's page there, or the list of its runs, or of all runs where nothing nearer can be named."""
+        ...
+
+    def home_url(self) -> str | None:
+        """Where that interface begins."""
+        ...
+
 
 class Answer(NamedTuple):
     """What an endpoint answered to one step, with a status that the call accepts."""
@@ -160,6 +168,8 @@ class Result(NamedTuple):
     finding: Finding
     trace_id: str
     span_id: str
+    sampled: bool = True
+    """Whether its trace is recorded if all goes well: else nobody finds one of that id."""
 
     @property
     def problem(self) -> str | None:

@@ -10,7 +10,7 @@ from typing import Any, Literal, get_type_hints
 import _gojsonnet
 import yaml
 
-from ml_exporter import reference
+from ml_exporter import dashboard_docs, reference
 from ml_exporter.alerting_settings import Thresholds
 from ml_exporter.errors import ConfigError, RenderError
 from ml_exporter.publish import MARK, publish
@@ -75,6 +75,13 @@ def alerts_markdown() -> str:
     return page
 
 
+def dashboards_markdown() -> str:
+    """The page docs/dashboards.md, of the configuration of an empty file. Raises `RenderError`."""
+    files = generate(Config())
+    dashboards = [json.loads(text) for name, text in files.items() if name.startswith("grafana/dashboards/")]
+    return dashboard_docs.markdown(dashboards, MARK)
+
+
 def _explain(error: str, root: Path) -> str:
     """One line: what is wrong and the place in the Jsonnet nearest to it."""
     message, *trace = [line.strip() for line in error.strip().splitlines()]
@@ -115,6 +122,7 @@ def _write_committed() -> None:
     checks = first_checks_json(root / "alerts/runbooks")
     (root / "alerts/lib/first_checks.json").write_text(checks, encoding="utf-8")
     (root / "docs/alerts.md").write_text(alerts_markdown(), encoding="utf-8")
+    (root / "docs/dashboards.md").write_text(dashboards_markdown(), encoding="utf-8")
 
 
 if __name__ == "__main__":  # `make generate`: what is generated and yet committed

@@ -6,10 +6,11 @@ import dataclasses
 import fnmatch
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from ml_exporter.alerting_settings import Alerting
 from ml_exporter.endpoint_settings import IN_JSONNET, ConfiguredEndpoint, EndpointConfig, Probes, Tracing
+from ml_exporter.errors import ConfigError
 from ml_exporter.schema import HOST_AND_PORT, LINE, NAME, URL, Between, Duration, Matches
 from ml_exporter.slo_settings import Slo
 
@@ -37,6 +38,8 @@ class SourceConfig:
     name: Annotated[str, NAME]
     kind: str
     url: Annotated[str, URL]
+    browser_url: Annotated[str | None, URL] = None
+    """Where a browser finds the pages that are at `url` for the exporter."""
     interval: Annotated[float | None, Duration("1s", "1h")] = None
     timeout: Annotated[float | None, Duration("100ms", "10m")] = None
     series_limit: Annotated[int | None, Between(100, 10_000_000)] = None
@@ -96,12 +99,33 @@ class Service:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """Whose a pipeline is, and what is expected of it there."""
+    """Whose a pipeline or an endpoint is, and what is expected of it there."""
 
     service: str
+    stage: str = ""
+    """Of the service; empty where none is named."""
     every: float | None = None
     """Seconds within which it is to succeed."""
     cost_per_hour: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Traces:
+    """Where Grafana finds the traces that exemplars lead to."""
+
+    datasource: Annotated[str | None, Matches(r"[a-zA-Z0-9_-]{1,40}", "a uid of letters, digits, '_' and '-'")] = None
+    """The uid of a tracing data source of Grafana."""
+    kind: Literal["tempo", "jaeger", "zipkin"] = "tempo"
+    url: Annotated[str | None, URL] = None
+    """As Grafana reaches it; given, the data source is provisioned, too."""
+
+    def __post_init__(self) -> None:
+        if self.url is not None and self.datasource is None:
+            raise ConfigError("datasource: missing; the data source that url is for needs a uid")
+        if self.datasource in ("ml-prometheus", "ml-alertmanager"):
+            raise ConfigError(
+                f"datasource: '{self.datasource}' is the uid of another data source, which is provisioned"
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,12 +139,15 @@ class Stack:
     exporter_url: Annotated[str, URL] = "http://127.0.0.1:9840"
     prometheus_url: Annotated[str, URL] = "http://127.0.0.1:9090"
     alertmanager_url: Annotated[str, URL] = "http://127.0.0.1:9093"
+    exporter_browser_url: Annotated[str, URL] = "http://127.0.0.1:9840"
+    """The exporter as a browser reaches it: dashboards link to its /go/ pages."""
     exporter_username: str | None = None
     exporter_password_file: str | None = None
     """As Prometheus and `apply` find it, when the exporter's web configuration asks for a user."""
     exporter_ca_file: str | None = None
-    grafana_dashboards: str = "/etc/ml-exporter/grafana/dashboards"
+    grafana_dashboards: Annotated[str, Matches(r"/.*", "an absolute path")] = "/etc/ml-exporter/grafana/dashboards"
     """Where Grafana finds the rendered dashboards."""
+    traces: Traces = field(default_factory=Traces)
     output: str | None = None
     """Where `apply` renders to; the folder that Prometheus, Alertmanager and Grafana read."""
 
@@ -152,10 +179,10 @@ class Config:
         """
         tagged = next((service for service in self.services if service.name in tags), None)
         for service in (tagged,) if tagged else self.services:
-            for items in service.stages.values():
+            for stage, items in service.stages.items():
                 for item in items:
                     if item.pipeline and fnmatch.fnmatchcase(f"{source}/{name}", item.pipeline):
-                        return Claim(service.name, item.every, item.cost_per_hour)
+                        return Claim(service.name, stage, item.every, item.cost_per_hour)
         return Claim(tagged.name if tagged else DEFAULT_SERVICE)
 
     def service_of_model(self, source: str, name: str) -> str:
@@ -166,14 +193,14 @@ class Config:
                     return service.name
         return DEFAULT_SERVICE
 
-    def service_of_endpoint(self, name: str) -> str:
+    def service_of_endpoint(self, name: str) -> Claim:
         """The first service that claims an endpoint."""
         for service in self.services:
-            for items in service.stages.values():
+            for stage, items in service.stages.items():
                 for item in items:
                     if item.endpoint and fnmatch.fnmatchcase(name, item.endpoint):
-                        return service.name
-        return DEFAULT_SERVICE
+                        return Claim(service.name, stage)
+        return Claim(DEFAULT_SERVICE)
 
     def for_jsonnet(self) -> dict[str, Any]:
         """What rules, dashboards and routing may know: no secrets, only the paths of their files."""
@@ -184,7 +211,7 @@ class Config:
         names = [f.name for f in dataclasses.fields(EndpointConfig) if f.name in IN_JSONNET]
         plain["endpoints"] = [
             {name: getattr(endpoint.common, name) for name in names}
-            | {"interval": endpoint.interval, "ml_service": self.service_of_endpoint(endpoint.common.name)}
+            | {"interval": endpoint.interval, "ml_service": self.service_of_endpoint(endpoint.common.name).service}
             for endpoint in self.endpoints
         ]
         plain["slos"] = [slo.for_jsonnet() for slo in self.slos]

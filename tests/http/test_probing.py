@@ -213,10 +213,11 @@ def test_only_sampled_traces_say_that_they_are_recorded() -> None:
     async def flags(ratio: float) -> str:
         async with FaultServer(answer_json(GOOD)) as server:
             client = ProbeClient(HttpSettings(url=server.url), Resolver(), sample_ratio=ratio)
-            for _ in range(40):
-                await client.probe(PREDICT, 5.0)
+            known = [(await client.probe(PREDICT, 5.0)).sampled for _ in range(40)]
             await client.close()
-            return "".join(sorted({asked.headers["traceparent"][-2:] for asked in server.asked}))
+            told = [asked.headers["traceparent"][-2:] for asked in server.asked]
+            assert told == [f"{sampled:02x}" for sampled in known]
+            return "".join(sorted(set(told)))
 
     assert [asyncio.run(flags(ratio)) for ratio in (0.0, 0.5, 1.0)] == ["00", "0001", "01"]
 

@@ -35,6 +35,8 @@ class CannedBackend:
     reload_error: str | None = None
     reloads: int = 0
     failed_urls: dict[tuple[str, str], str] = field(default_factory=dict)
+    pipeline_urls: dict[tuple[str, str], str] = field(default_factory=dict)
+    source_urls: dict[str, str] = field(default_factory=dict)
     broken: bool = False
     endpoint_views: EndpointViews = field(default_factory=EndpointViews)
     probe_page: ProbePage = field(default_factory=lambda: ProbePage(b"up 1\n"))
@@ -80,6 +82,12 @@ class CannedBackend:
 
     def last_failed_url(self, source: str, pipeline: str) -> str | None:
         return self.failed_urls.get((source, pipeline))
+
+    def pipeline_url(self, source: str, pipeline: str) -> str | None:
+        return self.pipeline_urls.get((source, pipeline))
+
+    def source_url(self, source: str) -> str | None:
+        return self.source_urls.get(source)
 
 
 def _gzip(body: bytes) -> bytes:

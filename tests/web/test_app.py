@@ -197,8 +197,37 @@ def test_without_a_failed_run_there_is_no_link() -> None:
 
 @pytest.mark.parametrize("url", ["javascript:alert(1)", "//evil.example", "http://x/\r\nSet-Cookie: a=b"])
 def test_a_link_that_is_no_web_address_is_not_followed(url: str) -> None:
-    response, _ = ask("/go/tracking/fraud/last-failed", CannedBackend(failed_urls={("tracking", "fraud"): url}))
-    assert response.status == 404
+    pages = {("tracking", "fraud"): url}
+    backend = CannedBackend(failed_urls=pages, pipeline_urls=pages, source_urls={"tracking": url})
+    for path in ("/go/tracking/fraud/last-failed", "/go/tracking/fraud", "/go/tracking"):
+        response, _ = ask(path, backend)
+        assert response.status == 404
+
+
+@pytest.mark.parametrize("pipeline", ["fraud", "team-a/train", "a b%2F?#ü", "x/last-failed", "..", "a//b", "per%cent"])
+def test_a_link_in_a_dashboard_leads_to_the_pipeline_whatever_it_is_called(pipeline: str) -> None:
+    target = "http://mlflow:5000/#/experiments/1"
+    escaped = "".join(f"%{byte:02X}" for byte in pipeline.encode())
+    backend = CannedBackend(pipeline_urls={("tracking", pipeline): target})
+    response, _ = ask(URL(f"/go/tracking/{escaped}", encoded=True), backend)
+    assert (response.status, response.headers.get("Location")) == (302, target)
+
+
+def test_a_link_to_a_source_leads_to_where_its_own_pages_begin() -> None:
+    response, _ = ask("/go/tracking", CannedBackend(source_urls={"tracking": "http://mlflow:5000"}))
+    assert (response.status, response.headers.get("Location")) == (302, "http://mlflow:5000")
+
+
+@pytest.mark.parametrize(
+    ("path", "says"),
+    [
+        ("/go/tracking/fraud", "no pipeline fraud in tracking is known, or its backend has no page for it"),
+        ("/go/tracking", "there is no source tracking, or it has no pages"),
+    ],
+)
+def test_without_a_page_a_link_says_so(path: str, says: str) -> None:
+    response, body = ask(path)
+    assert (response.status, response.content_type, body.strip()) == (404, "text/plain", says)
 
 
 # Everything

@@ -126,7 +126,8 @@ class ProbeClient:
         """
         began, start = self._clock(), time.perf_counter()
         trace_id, span_id = f"{random.getrandbits(128):032x}", f"{random.getrandbits(64):016x}"
-        traceparent = f"00-{trace_id}-{span_id}-{sampled(trace_id, self._sample_ratio):02x}"
+        is_sampled = sampled(trace_id, self._sample_ratio)
+        traceparent = f"00-{trace_id}-{span_id}-{is_sampled:02x}"
         deadline = asyncio.get_running_loop().time() + timeout
         done: list[StepResult] = []
         finding = NOTHING
@@ -142,7 +143,7 @@ class ProbeClient:
         finally:
             self._connections.give_back(session)
         outcome = _decided(steps, done)
-        return Result(began, time.perf_counter() - start, outcome, tuple(done), finding, trace_id, span_id)
+        return Result(began, time.perf_counter() - start, outcome, tuple(done), finding, trace_id, span_id, is_sampled)
 
     async def read(self, call: Call, timeout: float) -> Answer:  # noqa: ASYNC109 — as above
         """One answer, such as an index. Raises `SourceError`, and `MlExporterError` as `probe` does."""

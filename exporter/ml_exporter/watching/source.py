@@ -151,6 +151,12 @@ class ClusterSource(ABC, Generic[O, R, C]):
         """The API server has no pages."""
         return None
 
+    def pipeline_url(self, pipeline: Pipeline, pipeline_id: str | None) -> str | None:
+        return None
+
+    def home_url(self) -> str | None:
+        return None
+
     def paths(self, path: str) -> dict[str, str]:
         """Scope → path of what is at `…/PLURAL` for the whole cluster."""
         group, _, plural = path.rpartition("/")

@@ -147,8 +147,27 @@ async def _debug_endpoint(request: web.Request) -> web.Response:
 async def _last_failed(request: web.Request) -> web.Response:
     source, pipeline = request.match_info["source"], request.match_info["pipeline"]
     url = request.app[BACKEND].last_failed_url(source, pipeline)
+    return _redirect(url, f"no failed run of {pipeline} in {source} is known, or its backend has no page for it")
+
+
+# After the one above, whose paths it would take, too.
+@_routes.get("/go/{source}/{pipeline:.+}")
+async def _pipeline(request: web.Request) -> web.Response:
+    source, pipeline = request.match_info["source"], request.match_info["pipeline"]
+    url = request.app[BACKEND].pipeline_url(source, pipeline)
+    return _redirect(url, f"no pipeline {pipeline} in {source} is known, or its backend has no page for it")
+
+
+@_routes.get("/go/{source}")
+async def _source(request: web.Request) -> web.Response:
+    source = request.match_info["source"]
+    return _redirect(request.app[BACKEND].source_url(source), f"there is no source {source}, or it has no pages")
+
+
+def _redirect(url: str | None, otherwise: str) -> web.Response:
+    """To a backend's own page; `otherwise` is what is said where there is none."""
     if url is None or urlsplit(url).scheme not in ("http", "https") or not url.isprintable():
-        return _text(f"no failed run of {pipeline} in {source} is known, or its backend has no page for it", 404)
+        return _text(otherwise, 404)
     return web.Response(status=302, headers={"Location": url, "Cache-Control": "no-store"})
 
 

@@ -132,3 +132,11 @@ class Backend(Protocol):
     def last_failed_url(self, source: str, pipeline: str) -> str | None:
         """The page of the last failed run in the backend's own interface."""
         ...
+
+    def pipeline_url(self, source: str, pipeline: str) -> str | None:
+        """The page of a pipeline, or the list of its runs, there."""
+        ...
+
+    def source_url(self, source: str) -> str | None:
+        """Where that interface begins."""
+        ...

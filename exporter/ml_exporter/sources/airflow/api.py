@@ -47,6 +47,7 @@ class Api:
     """The parameter that leaves out DAGs whose file is gone."""
     run_page: str
     """A run's page in the interface, with `dag` and `run`."""
+    dag_page: str
     tasks: bool
     """Whether task instances can be listed in order."""
 
@@ -59,6 +60,7 @@ V2 = Api(
     run_key="run_after",
     live=("exclude_stale", "true"),
     run_page="/dags/{dag}/runs/{run}",
+    dag_page="/dags/{dag}",
     tasks=True,
 )
 V1 = Api(
@@ -69,6 +71,7 @@ V1 = Api(
     run_key="execution_date",
     live=("only_active", "true"),
     run_page="/dags/{dag}/grid?dag_run_id={run}",
+    dag_page="/dags/{dag}/grid",
     tasks=False,
 )
 

@@ -96,6 +96,12 @@ class AirflowSource:
         page = (self.api or V2).run_page
         return self.url + page.format(dag=quote(dag_id, safe=""), run=quote(dag_run_id, safe=""))
 
+    def pipeline_url(self, pipeline: Pipeline, pipeline_id: str | None) -> str | None:
+        return self.url + (self.api or V2).dag_page.format(dag=quote(pipeline.name, safe=""))
+
+    def home_url(self) -> str | None:
+        return self.url
+
 
 class _Poll(Reader):
     """The steps of one poll."""

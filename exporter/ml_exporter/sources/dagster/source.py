@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 from ml_exporter.errors import SourceError
 from ml_exporter.model import Batch, Cursor, Json, Pipeline, Receipt, Run
@@ -108,6 +108,14 @@ class DagsterSource:
 
     def run_url(self, pipeline: Pipeline, pipeline_id: str | None, run_id: str) -> str | None:
         return f"{self.url}/runs/{quote(run_id, safe='')}"
+
+    def pipeline_url(self, pipeline: Pipeline, pipeline_id: str | None) -> str | None:
+        """Its runs, and those of jobs of that name in other code locations: the list has no narrower filter."""
+        job = pipeline.name.rpartition("/")[2]
+        return f"{self.url}/runs?{urlencode({'q[0]': f'job:{job}'})}"
+
+    def home_url(self) -> str | None:
+        return self.url
 
 
 class _Poll:

@@ -79,6 +79,13 @@ class KubeflowSource:
     def run_url(self, pipeline: Pipeline, pipeline_id: str | None, run_id: str) -> str | None:
         return f"{self.url}/#/runs/details/{quote(run_id, safe='')}"
 
+    def pipeline_url(self, pipeline: Pipeline, pipeline_id: str | None) -> str | None:
+        """A recurring run's page; without one, the list of all runs."""
+        return f"{self.url}/#" + (f"/recurringrun/details/{quote(pipeline_id, safe='')}" if pipeline_id else "/runs")
+
+    def home_url(self) -> str | None:
+        return self.url
+
     def poll(self, cursor: Cursor, now: float) -> Poll:
         if not self.rosters:
             yield from self._meet()

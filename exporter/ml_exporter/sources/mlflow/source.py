@@ -91,7 +91,17 @@ class MlflowSource:
     def run_url(self, pipeline: Pipeline, pipeline_id: str | None, run_id: str) -> str | None:
         if pipeline_id is None:
             return None
-        page = f"{self.url}/#/experiments/{quote(pipeline_id, safe='')}/runs/{quote(run_id, safe='')}"
+        return self._page(pipeline, f"/experiments/{quote(pipeline_id, safe='')}/runs/{quote(run_id, safe='')}")
+
+    def pipeline_url(self, pipeline: Pipeline, pipeline_id: str | None) -> str | None:
+        """An experiment's list of runs."""
+        return None if pipeline_id is None else self._page(pipeline, f"/experiments/{quote(pipeline_id, safe='')}")
+
+    def home_url(self) -> str | None:
+        return self.url
+
+    def _page(self, pipeline: Pipeline, path: str) -> str:
+        page = f"{self.url}/#{path}"
         if not self.roster.qualified:
             return page
         return f"{page}?{urlencode({'workspace': pipeline.name.partition('/')[0]})}"

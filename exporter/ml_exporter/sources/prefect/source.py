@@ -86,12 +86,18 @@ class PrefectSource:
             yield from poll.read_rest()
 
     def run_url(self, pipeline: Pipeline, pipeline_id: str | None, run_id: str) -> str | None:
-        page = f"/runs/flow-run/{quote(run_id, safe='')}"
+        return f"{self.home_url()}/runs/flow-run/{quote(run_id, safe='')}"
+
+    def pipeline_url(self, pipeline: Pipeline, pipeline_id: str | None) -> str | None:
+        """A deployment's page. A flow without one has a page by its id, which its runs do not keep."""
+        return self.home_url() + (f"/deployments/deployment/{quote(pipeline_id, safe='')}" if pipeline_id else "/flows")
+
+    def home_url(self) -> str:
         if self.api.is_cloud:
             host, _, path = self.url.partition("/api/accounts/")
             account, _, workspace = path.partition("/workspaces/")
-            return f"{host.replace('//api.', '//app.')}/account/{account}/workspace/{workspace}{page}"
-        return self.url.removesuffix("/api") + page
+            return f"{host.replace('//api.', '//app.')}/account/{account}/workspace/{workspace}"
+        return self.url.removesuffix("/api")
 
 
 class _Poll:

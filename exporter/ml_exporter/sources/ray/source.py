@@ -88,6 +88,13 @@ class RaySource:
     def run_url(self, pipeline: Pipeline, pipeline_id: str | None, run_id: str) -> str | None:
         return f"{self.url}/#/jobs/{quote(run_id.rpartition('@')[0], safe='')}"
 
+    def pipeline_url(self, pipeline: Pipeline, pipeline_id: str | None) -> str | None:
+        """The list of all jobs: a name has no page."""
+        return f"{self.url}/#/jobs"
+
+    def home_url(self) -> str | None:
+        return self.url
+
     def poll(self, cursor: Cursor, now: float) -> Poll:
         if not self.greeted:
             check_version((yield VERSION))

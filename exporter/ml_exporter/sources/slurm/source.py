@@ -38,3 +38,9 @@ class SlurmSource:
     def run_url(self, pipeline: Pipeline, pipeline_id: str | None, run_id: str) -> str | None:
         """Slurm has no pages."""
         return None
+
+    def pipeline_url(self, pipeline: Pipeline, pipeline_id: str | None) -> str | None:
+        return None
+
+    def home_url(self) -> str | None:
+        return None
