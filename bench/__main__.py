@@ -7,7 +7,7 @@ import os
 import platform
 import sys
 
-NAMES = ("render", "scrape", "start", "poll", "schedulers", "probes", "alarms", "slos")
+NAMES = ("render", "scrape", "start", "poll", "schedulers", "probes", "alarms", "slos", "dashboards")
 
 
 def main(arguments: list[str]) -> int:

@@ -1,207 +1,171 @@
-// What is failing, late, worse or unknown, over all pipelines, models and sources.
+// What is failing, late, worse or unknown: a line a service, four layers on one screen, and what fires.
 local m = import '../alerts/lib/metrics.libsonnet';
 local recorded = import '../alerts/lib/recorded.libsonnet';
+local overview = import '../alerts/lib/recorded_overview.libsonnet';
+local slo = import '../alerts/lib/recorded_slos.libsonnet';
 local t = import '../alerts/lib/text.libsonnet';
+local colour = import 'lib/colours.libsonnet';
 local d = import 'lib/dashboard.libsonnet';
+local firing = import 'lib/firing.libsonnet';
+local impact = import 'lib/impact.libsonnet';
+local layers = import 'lib/layers.libsonnet';
+local objectives = import 'lib/objective_signals.libsonnet';
 local panel = import 'lib/panel.libsonnet';
+local signals = import 'lib/signals.libsonnet';
 local state = import 'lib/state.libsonnet';
 
 function(config)
-  local chosen = 'ml_service=~"$service", source=~"$source"';
-  local P = 'source, ml_service, pipeline';
-  local pipelines(metric, more='') = 'max by (%s) (%s{%s%s})' % [P, metric, chosen, more];
-  // Zero only where there is something to count: with no exporter a figure is unknown, not 0.
+  local chosen = 'ml_service=~"$service"';
+  local limits = config.alerting.thresholds;
+  local q = (import '../alerts/lib/queries.libsonnet')(config);
+  local s = signals(config, chosen, 'source=~".+"', endpoints=chosen, models='model=~".*"');
+  local f = firing(config, chosen);
+  local hurts = impact(config);
+  local owners = 'max by (ml_service, owner, tier) (%s{%s})' % [m.ml_service_info, chosen];
+
+  local service(record, operation='max') = '%s by (ml_service) (%s{%s})' % [operation, record, chosen];
+  local failures = q.of('max', q.PIPELINE, m.ml_pipeline_consecutive_failures, [chosen]);
+  local well = (import '../alerts/lib/endpoint_queries.libsonnet')(config).well([chosen]);
+  local up = q.source(m.ml_source_up);
+  local left = '%s{%s}' % [slo.budgetRemaining, chosen];
+  // How many of those there are; no figure where there are none, which is not 0.
   local counted(expr, among) = 'count(%s)\nor\n0 * count(%s)' % [expr, among];
-  local firing(severity) = 'ALERTS{alertstate="firing", severity="%s", alertname!="Watchdog", %s}' % [severity, chosen];
-  local toPipeline = d.link('Open this pipeline', 'ml-pipelines', {
-    service: '${__data.fields.ml_service:percentencode}',
-    source: '${__data.fields.source:percentencode}',
-    pipeline: '${__data.fields.pipeline:percentencode}',
-  });
+  local number(about) = panel.stat(4, { unit: 'short', steps: [[colour.hurt, 1]] } + about);
 
   d.new(
     uid='ml-overview',
     title='ML / Overview',
     description='What is failing, late, worse or unknown, since when, and whose it is.',
-    variables=[
-      d.variable('service', 'ml_service', m.ml_pipeline_first_seen_timestamp_seconds, several=true),
-      d.variable('source', 'source', m.ml_source_info, several=true),
-    ],
-    links=[d.link('Training pipelines', 'ml-pipelines', { service: '$service' })],
-    annotations=[
-      {
-        name: 'Alias moved',
-        iconColor: 'blue',
-        expr: 'max by (source, model, alias) (%s{%s}) * 1000' % [m.ml_model_alias_changed_timestamp_seconds, chosen],
-        useValueForTime: 'on',
-        titleFormat: '{{alias}} of {{model}} moved',
-        tagKeys: 'model,alias',
-      },
-    ],
+    variables=[d.variable('service', 'ml_service', recorded.serviceState, several=true)],
+    links=d.siblings('ml-overview', ['service']),
+    // Pages only: tickets of hundreds of services would hide everything.
+    annotations=[d.moved(chosen), d.firing(chosen + ', severity="page"')],
     panels=[
-      panel.stat(4, {
-        title: 'Pages',
-        description: 'Alerts firing now that say that users are hurt.',
-        unit: 'short',
-        steps: [['red', 1]],
-        query: { expr: counted(firing('page'), m.ml_exporter_build_info) },
+      f.pages,
+      f.tickets,
+      number({
+        title: 'Budgets spent',
+        description: 'Objectives whose error budget is used up.',
+        feed: 'write slos:',
+        query: { expr: counted(left + ' <= 0', left) },
+        links: [d.link('Objectives', 'ml-objectives', along=['service'])],
       }),
-      panel.stat(4, {
-        title: 'Tickets',
-        description: 'Alerts firing now that want somebody within the working day.',
-        unit: 'short',
-        steps: [['orange', 1]],
-        query: { expr: counted(firing('ticket'), m.ml_exporter_build_info) },
-      }),
-      panel.stat(4, {
-        title: 'Sources unknown',
-        description: 'Sources whose last poll failed: what is shown about them is as old as their last good poll.',
-        unit: 'short',
-        steps: [['red', 1]],
-        query: {
-          local up = 'max by (source) (%s{source=~"$source"})' % m.ml_source_up,
-          expr: counted(up + ' == 0', up),
-        },
-      }),
-      panel.stat(4, {
+      number({
         title: 'Pipelines failing',
-        description: 'Pipelines whose last %d runs or more failed or timed out.' % config.alerting.thresholds.failing_runs,
-        unit: 'short',
-        steps: [['red', 1]],
-        query: {
-          local failures = pipelines(m.ml_pipeline_consecutive_failures),
-          expr: counted('%s >= %d' % [failures, config.alerting.thresholds.failing_runs], failures),
-        },
+        description: 'Pipelines whose last %d runs or more failed or timed out.' % limits.failing_runs,
+        feed: 'list sources:',
+        query: { expr: counted('%s >= %d' % [failures, limits.failing_runs], failures) },
+        links: [d.link('Training pipelines', 'ml-pipelines', along=['service'])],
       }),
-      panel.stat(4, {
-        title: 'Pipelines late',
-        description: 'Pipelines with no success since their timetable wanted a run %s ago, or past their time by `every:`.'
-                     % t.duration(config.alerting.thresholds.late_after),
-        unit: 'short',
-        steps: [['orange', 1]],
-        query: {
-          local lastDue = pipelines(m.ml_pipeline_last_due_timestamp_seconds),
-          local nextDue = pipelines(m.ml_pipeline_next_due_timestamp_seconds),
-          expr: counted(
-            '(\n  %s < time() - %s\n  or\n  %s < time()\n  unless\n  %s\n)' % [
-              pipelines(m.ml_pipeline_unmet_due_timestamp_seconds),
-              t.number(config.alerting.thresholds.late_after),
-              nextDue,
-              lastDue,
-            ],
-            '(%s or %s)' % [lastDue, nextDue]
-          ),
-        },
+      number({
+        title: 'Endpoints failing',
+        description: 'Models of endpoints whose last probe did not go well: no right prediction or, without a canary, not live and ready.',
+        feed: 'list endpoints:',
+        query: { expr: counted(well + ' == 0', well) },
+        links: [d.link('Endpoints', 'ml-endpoints', along=['service'])],
       }),
-      panel.stat(4, {
-        title: 'Runs active',
-        description: 'Runs that are queued or running now.',
-        unit: 'short',
-        query: { expr: 'sum(max by (%s, state) (%s{%s}))' % [P, m.ml_runs_active, chosen] },
+      number({
+        title: 'Sources unknown',
+        description: 'Sources that cannot be read now, or whose history is not whole yet: what is shown about them is as old as their last good poll.',
+        feed: 'list sources:',
+        query: { expr: counted(up + ' unless on (source) ' + recorded.sourceRead, up) },
+        links: [d.link('The exporter and its sources', 'ml-exporter')],
       }),
 
-      d.heading('Firing now'),
-      panel.table(24, 7, {
-        title: 'Alerts',
-        description: 'What fires, since when. Empty also when nothing is watched: see the sources below.',
-        unit: 'short',
-        keys: ['severity', 'alertname', 'ml_service', 'source', 'pipeline', 'model'],
-        columns: [{
-          name: 'Since',
-          unit: 'dateTimeFromNow',
-          expr: |||
-            1000 * max by (severity, alertname, ml_service, source, pipeline, model) (
-              ALERTS_FOR_STATE{alertname!="Watchdog", %(chosen)s}
-              and ignoring (alertstate)
-              ALERTS{alertstate="firing", %(chosen)s}
-            )
-          ||| % { chosen: chosen },
-        }],
-      }),
-
-      d.heading('Pipelines'),
+      d.heading('Services'),
       panel.table(24, 10, {
-        title: 'Pipelines',
-        description: 'One line a pipeline; click one to open it. "unknown" means that its source cannot be read now.',
+        title: 'Services',
+        description: 'The worst of each service: "unknown" means that something of it cannot be seen now; an empty cell, that nothing tells it.',
         unit: 'short',
-        links: [toPipeline],
-        keys: ['ml_service', 'source', 'pipeline'],
+        links: [d.to.service],
+        keys: ['ml_service', 'owner', 'tier'] + (if hurts.any then [hurts.label] else []),
+        [if hurts.any then 'mapped']: { [hurts.label]: hurts.mappings },
+        sort: ['State', true],
         columns: [
           {
             name: 'State',
-            mappings: panel.meaning(state.words),
-            expr: state.expr(pipelines(m.ml_pipeline_consecutive_failures), config.alerting.thresholds.failing_runs),
+            mappings: panel.meaning(state.serviceWords),
+            expr: service(recorded.serviceState),
           },
-          { name: 'Failures in a row', expr: pipelines(m.ml_pipeline_consecutive_failures) },
+          { name: 'Since', unit: 'dateTimeFromNow', expr: f.oldest },
+          { name: 'Pages', steps: [[colour.hurt, 1]], expr: f.byService('page') },
+          { name: 'Tickets', steps: [[colour.look, 1]], expr: f.byService('ticket') },
           {
-            name: 'Last success',
-            unit: 'dateTimeFromNow',
-            expr: '1000 * ' + pipelines(m.ml_run_last_finished_timestamp_seconds, ', state="succeeded"'),
+            name: 'Budget left',
+            unit: 'percentunit',
+            steps: state.budgetSteps,
+            expr: service(slo.budgetRemaining, 'min'),
+            links: [d.link('Objectives', 'ml-objectives', { service: '${__data.fields.ml_service:percentencode}' })],
           },
           {
-            name: 'Next due',
-            unit: 'dateTimeFromNow',
-            expr: '1000 * ' + pipelines(m.ml_pipeline_next_due_timestamp_seconds),
+            name: 'Burn rate, 1h',
+            unit: 'suffix: ×',
+            steps: [[colour.fine, 0], [colour.look, 1]],
+            expr: 'max by (ml_service) (%s)' % objectives(config, chosen).burnOver('page_fast'),
+            links: [d.link('Objectives', 'ml-objectives', { service: '${__data.fields.ml_service:percentencode}' })],
           },
-          { name: 'Last duration', unit: 's', expr: pipelines(m.ml_run_last_duration_seconds) },
-          { name: 'Typical duration', unit: 's', expr: pipelines(m.ml_run_typical_duration_seconds) },
+          { name: 'Late by', unit: 's', steps: s.lateness.steps, expr: service(overview.late) },
+          {
+            name: 'Worse by',
+            unit: 'percentunit',
+            steps: state.worseSteps(limits),
+            expr: service(recorded.liveDegradation),
+          },
+          { name: 'Slowest p99', unit: 's', expr: service(overview.p99) },
+          { name: 'Owner', hidden: true, expr: if hurts.any then hurts.named(owners) else owners },
         ],
       }),
-      panel.lines(24, {
-        title: 'Runs finished',
-        description: 'Runs that ended, by how, as a rate per hour.',
-        unit: 'suffix: /h',
-        style: 'bars',
-        fill: 60,
-        stacked: true,
-        queries: [{
-          legend: '{{state}}',
-          expr: '3600 * sum by (state) (max by (%s, state) (rate(%s{%s}[$__rate_interval])))' % [
-            P,
-            m.ml_runs_finished_total,
-            chosen,
-          ],
-        }],
-      }),
 
-      d.heading('Models'),
-      panel.table(24, 7, {
-        title: 'Live models against their baseline',
-        description: 'How much worse the version behind a live alias is than its baseline; below zero it is better.',
-        unit: 'percentunit',
+      d.heading('Layers'),
+    ] + layers(config, chosen, s) + [
+      d.heading('What is wrong now'),
+      f.table(100, 'Alerts'),
+      panel.table(12, 8, {
+        title: 'Pipelines in trouble',
+        description: 'Those that fail or are late, the worst fifty of each, and when they last succeeded.',
+        unit: 'short',
+        links: [d.to.pipeline],
+        feed: 'none that is known of',
+        keys: ['ml_service', 'source', 'pipeline'],
+        sort: ['Failures in a row', true],
+        rows: {
+          on: q.PIPELINE,
+          expr: '(topk(50, %s > 0)\nor\ntopk(50, (%s) > 0))' % [failures, s.lateness.query.expr],
+        },
+        columns: [
+          { name: 'Failures in a row', steps: s.consecutiveFailures.steps, expr: failures },
+          { name: 'Late by', unit: 's', steps: s.lateness.steps, expr: s.lateness.query.expr },
+          { name: 'Last success', unit: 'dateTimeFromNow', expr: s.lastSuccess.query.expr },
+        ],
+      }),
+      panel.table(12, 8, {
+        title: 'Endpoints in trouble',
+        description: 'Models whose last probe did not go well, since when; the fifty that fail longest.',
+        unit: 'short',
+        links: [d.to.endpoint],
+        feed: 'none that is known of',
+        keys: ['ml_service', 'ml_endpoint', 'model'],
+        sort: ['Failing for', true],
+        columns: [{ name: 'Failing for', unit: 's', steps: s.failingFor.steps, expr: 'topk(50, %s)' % s.failingFor.failing }],
+      }),
+      panel.table(24, 6, {
+        title: 'Models in trouble',
+        description: 'Live versions that are worse than their baseline, by figure and data set, the fifty worst.',
+        unit: 'short',
+        links: [d.to.model],
+        feed: 'none that is known of',
         keys: ['ml_service', 'source', 'model', 'version', 'metric', 'dataset'],
+        sort: ['Worse by', true],
         columns: [{
           name: 'Worse by',
           unit: 'percentunit',
-          expr: '%s{%s}' % [recorded.liveDegradation, chosen],
+          steps: state.worseSteps(limits),
+          expr: 'topk(50, max by (ml_service, source, model, version, metric, dataset) (%s{%s}) > %s)' % [
+            recorded.liveDegradation,
+            chosen,
+            t.number(limits.metric_worse),
+          ],
         }],
-      }),
-
-      d.heading('Sources'),
-      panel.table(24, 7, {
-        title: 'Sources',
-        description: 'Where all of the above comes from, and how old it is.',
-        unit: 'short',
-        keys: ['source'],
-        columns: [
-          {
-            name: 'Last poll',
-            mappings: panel.meaning([[0, 'failed', 'red'], [1, 'ok', 'green']]),
-            expr: 'max by (source) (%s{source=~"$source"})' % m.ml_source_up,
-          },
-          {
-            name: 'Data as of',
-            unit: 'dateTimeFromNow',
-            expr: '1000 * max by (source) (%s{source=~"$source"})' % m.ml_source_last_success_timestamp_seconds,
-          },
-          {
-            name: 'History read',
-            unit: 'percentunit',
-            expr: 'max by (source) (%s{source=~"$source"})' % m.ml_source_backfill_progress_ratio,
-          },
-          { name: 'Series', expr: 'max by (source) (%s{source=~"$source"})' % m.ml_source_series },
-          { name: 'Series limit', expr: 'max by (source) (%s{source=~"$source"})' % m.ml_source_series_limit },
-        ],
       }),
     ]
   )

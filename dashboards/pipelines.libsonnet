@@ -1,4 +1,4 @@
-// One training pipeline: what its runs did, how long they took, what they trained.
+// All training pipelines of some services: which fail, are late, slow or paused; a click leads to the one.
 local m = import '../alerts/lib/metrics.libsonnet';
 local d = import 'lib/dashboard.libsonnet';
 local panel = import 'lib/panel.libsonnet';
@@ -6,116 +6,62 @@ local signals = import 'lib/signals.libsonnet';
 local state = import 'lib/state.libsonnet';
 
 function(config)
-  local chosen = 'source="$source", pipeline="$pipeline"';
-  // Whatever service it belongs to: an edited configuration moves a pipeline, and its past stays in view.
-  local one(metric, more='', by='source, pipeline') = 'max by (%s) (%s{%s%s})' % [by, metric, chosen, more];
-
-  local s = signals(config, chosen, 'source="$source"', by='source, pipeline', each='');
+  local chosen = 'ml_service=~"$service", source=~"$source", pipeline=~"$pipeline"';
+  local limits = config.alerting.thresholds;
+  local q = (import '../alerts/lib/queries.libsonnet')(config);
+  local s = signals(config, chosen, 'source=~"$source"');
+  local of = signals(config, 'ml_service="$service"', 'source=~"$source"', by='ml_service', each='');
+  local fed = { feed: 'list sources:' };
+  // The worst first: failures in a row, and among those with as many the latest; before those without any, of which nothing is
+  // known.
+  local worst = '(%(failures)s + 1e-9 * (%(late)s)\nor\n%(failures)s\nor\n0.5 * %(all)s)' % {
+    all: q.of('max', q.PIPELINE, m.ml_pipeline_info, [chosen]),
+    failures: s.consecutiveFailures.query.expr,
+    late: s.lateness.query.expr,
+  };
+  // A panel for each service that is chosen.
+  local each(about) = panel.lines(12, about) { repeat: 'service', repeatDirection: 'h', maxPerRow: 2, gridPos+: { w: 24 } };
 
   d.new(
     uid='ml-pipelines',
     title='ML / Training pipelines',
-    description='One pipeline: what its runs did, how long they took, and what they trained.',
+    description='All training pipelines: which fail, are late, slow or paused, and since when.',
     variables=[
-      d.variable('service', 'ml_service', m.ml_pipeline_first_seen_timestamp_seconds, several=true),
-      d.variable(
-        'source', 'source', m.ml_pipeline_first_seen_timestamp_seconds + '{ml_service=~"$service"}', several=false
-      ),
-      d.variable(
-        'pipeline',
-        'pipeline',
-        m.ml_pipeline_first_seen_timestamp_seconds + '{ml_service=~"$service", source="$source"}',
-        several=false
-      ),
+      d.variable('service', 'ml_service', m.ml_pipeline_info, several=true),
+      d.variable('source', 'source', m.ml_pipeline_info + '{ml_service=~"$service"}', several=true),
+      d.variable('pipeline', 'pipeline', m.ml_pipeline_info + '{ml_service=~"$service", source=~"$source"}', several=true),
     ],
-    links=[d.link('Overview', 'ml-overview', { service: '$service', source: '$source' })],
-    annotations=[{
-      name: 'Alerts',
-      iconColor: 'red',
-      expr: 'ALERTS{alertstate="firing", %s}' % chosen,
-      titleFormat: '{{alertname}}',
-      tagKeys: 'severity',
-      step: '60s',
-    }],
+    links=d.siblings('ml-pipelines', ['service']),
+    annotations=[d.firing('ml_service=~"$service", source=~"$source"')],
     panels=[
-      panel.stat(4, {
-        title: 'State',
-        description: 'Outcome of the last runs; "unknown" means that the source cannot be read now.',
+      panel.table(24, 12, {
+        title: 'Pipelines',
+        description: 'A line a pipeline, the two hundred worst; click one to open it. "unknown": its source cannot be read now, or no run of it has ended.',
         unit: 'short',
-        mappings: panel.meaning(state.words),
-        query: { expr: state.expr(one(m.ml_pipeline_consecutive_failures), config.alerting.thresholds.failing_runs) },
-      }),
-      panel.stat(4, s.consecutiveFailures),
-      panel.stat(4, s.lastSuccess),
-      panel.stat(4, s.nextDue),
-      panel.stat(4, {
-        title: 'Oldest running since',
-        description: 'When the oldest run that runs now was started; "no data" when nothing runs.',
-        unit: 'dateTimeFromNow',
-        query: {
-          expr: '1000 * min by (source, pipeline) (%s{%s, state="running"})' % [
-            m.ml_run_oldest_active_timestamp_seconds,
-            chosen,
-          ],
-        },
-      }),
-      panel.stat(4, {
-        title: 'Data as of',
-        description: 'The last successful poll of the source: everything here is as old as this.',
-        unit: 'dateTimeFromNow',
-        query: { expr: '1000 * max by (source) (%s{source="$source"})' % m.ml_source_last_success_timestamp_seconds },
-      }),
-
-      d.heading('Runs'),
-      panel.lines(12, s.runsFinished { style: 'bars', fill: 60, stacked: true }),
-      panel.lines(12, s.runsActive { fill: 20, stacked: true }),
-      panel.lines(12, s.duration),
-      panel.buckets(12, {
-        title: 'How long successes took',
-        description: 'Successes in the time shown, by upper bound of their duration in seconds.',
-        unit: 'short',
-        query: {
-          legend: '{{le}}',
-          expr: 'max by (le) (increase(%s_bucket{%s}[$__range]))' % [m.ml_run_duration_seconds, chosen],
-        },
-      }),
-
-      d.heading('Training'),
-      panel.lines(8, {
-        title: 'Training metrics',
-        description: 'Of the last success, with the median of the successes before it.',
-        unit: 'short',
-        queries: [
-          { legend: '{{metric}}', expr: one(m.ml_training_metric, by='metric') },
-          { legend: '{{metric}} baseline', expr: one(m.ml_training_metric_baseline, by='metric') },
+        links: [d.to.pipeline] + d.out(config).pipeline,
+        linked: { ml_service: [d.to.service], source: [d.to.source, d.out(config).source] },
+        keys: ['ml_service', 'source', 'pipeline'],
+        sort: ['Failures in a row', true],
+        rows: { on: q.PIPELINE, expr: 'topk(200, %s)' % worst },
+        columns: [
+          { name: 'Failures in a row', steps: s.consecutiveFailures.steps, expr: s.consecutiveFailures.query.expr },
+          { name: 'State', mappings: panel.meaning(state.words), expr: state.expr(q.PIPELINE, chosen, limits.failing_runs) },
+          { name: 'Last success', unit: 'dateTimeFromNow', expr: s.lastSuccess.query.expr },
+          { name: 'Late by', unit: 's', steps: s.lateness.steps, expr: s.lateness.query.expr },
+          { name: 'Next due', unit: 'dateTimeFromNow', expr: s.nextDue.query.expr },
+          { name: 'Last duration', unit: 's', expr: s.duration.queries[0].expr },
+          { name: 'Against typical', unit: 'percentunit', steps: s.durationRatio.steps, expr: s.durationRatio.query.expr },
+          { name: 'Paused', mappings: s.paused.mappings, expr: s.paused.query.expr },
         ],
-      }),
-      panel.lines(8, {
-        title: 'Worse than the baseline by',
-        description: 'Positive is worse, whether higher or lower is better.',
-        unit: 'percentunit',
-        queries: [{ legend: '{{metric}}', expr: one(m.ml_training_metric_degradation_ratio, by='metric') }],
-      }),
-      panel.lines(8, {
-        title: 'Utilization',
-        description: 'Mean over the active runs that report it.',
-        unit: 'percentunit',
-        queries: [{ legend: '{{resource}}', expr: one(m.ml_training_utilization_ratio, by='resource') }],
-      }),
-      panel.table(24, 7, {
-        title: 'Versions trained here',
-        description: 'Model versions that came from this pipeline (those with an alias, and the newest), and their data.',
-        unit: 'short',
-        keys: ['model', 'version', 'dataset', 'digest'],
-        columns: [{
-          name: 'Registered',
-          unit: 'dateTimeFromNow',
-          expr: |||
-            1000 * max by (source, model, version) (%s{source="$source"})
-            * on (source, model, version) group_right ()
-            max by (source, model, version, dataset, digest) (%s{%s})
-          ||| % [m.ml_model_version_created_timestamp_seconds, m.ml_model_version_info, chosen],
-        }],
-      }),
+      } + fed),
+      d.heading('Those that stand out'),
+      panel.lines(12, panel.top(s.lateness { feed: 'nothing has a timetable' })),
+      panel.lines(12, panel.top(s.durationRatio + fed)),
+      panel.lines(12, panel.top(s.oldestRunning { queries: [super.queries[0]], feed: 'nothing runs that is known of' })),
+      panel.lines(12, panel.top(s.successRatio + fed, least=true)),
+      panel.lines(12, panel.top(s.taskConsecutiveFailures { feed: 'switch tasks on for the source' })),
+      panel.lines(12, panel.top(s.taskFailures { feed: 'switch tasks on for the source' })),
+      d.heading('Each service that is chosen'),
+      each(of.runsFinished { title: 'Runs of $service', style: 'bars', fill: 60, stacked: true } + fed),
     ]
   )

@@ -19,4 +19,7 @@ function(config, format='files')
       'alertmanager/templates/ml-exporter.tmpl': (import 'alertmanager/templates.libsonnet').text(config),
       'grafana/provisioning/datasources/ml-exporter.yml': grafana.datasources,
       'grafana/provisioning/dashboards/ml-exporter.yml': grafana.dashboards,
+    } + {
+      ['grafana/provisioning/%s/ml-exporter.yml' % folder]: grafana.empty[folder]
+      for folder in std.objectFields(grafana.empty)
     }

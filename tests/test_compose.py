@@ -6,8 +6,10 @@ import json
 import os
 import re
 import subprocess
+import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import AbstractContextManager
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -15,8 +17,11 @@ from urllib.parse import quote
 import pytest
 import yaml
 from tests.support import containers
-from tests.support.debian import Unavailable
+from tests.support.grafana import fill, panels
+from tests.support.grafana_server import GrafanaServer
 from tests.support.programs import free_port, get
+
+from ml_exporter import config, render
 
 ROOT = Path(__file__).parents[1]
 FILE = ROOT / "docker-compose.yml"
@@ -80,25 +85,6 @@ def test_prometheus_keeps_35_days() -> None:
 
 
 @pytest.fixture(scope="session")
-def aloud(pytestconfig: pytest.Config) -> Callable[[], AbstractContextManager[None]]:
-    """What is printed inside is shown, whether the test passes or not: what is installed, what is left out and why."""
-    capture = pytestconfig.pluginmanager.getplugin("capturemanager")
-    assert capture
-    return capture.global_and_fixture_disabled
-
-
-@pytest.fixture(scope="session")
-def engine(aloud: Callable[[], AbstractContextManager[None]]) -> Iterator[None]:
-    with ExitStack() as stack:
-        try:
-            with aloud():
-                stack.enter_context(containers.engine())
-        except Unavailable as reason:
-            pytest.skip(f"no Docker engine: {reason}")
-        yield
-
-
-@pytest.fixture(scope="session")
 def ports() -> dict[str, int]:
     """Where this run's services are published; read by docker-compose.yml from the environment."""
     return {name: free_port() for name in PORTS}
@@ -117,14 +103,6 @@ def available(engine: None, aloud: Callable[[], AbstractContextManager[None]]) -
     if needed:
         pytest.skip(f"images that cannot be had: {', '.join(f'{image} ({absent[image]})' for image in needed)}")
     return [name for name, service in SERVICES.items() if service["image"] not in absent]
-
-
-@pytest.fixture(scope="session")
-def docker_compose_command(engine: None) -> str:
-    try:
-        return containers.compose()
-    except Unavailable as reason:
-        pytest.skip(f"no Compose: {reason}")
 
 
 @pytest.fixture(scope="session")
@@ -170,13 +148,57 @@ def test_data_flows_from_a_training_to_prometheus_and_an_alert_to_the_receiver(
     docker_services: Any, ports: dict[str, int], available: list[str]
 ) -> None:
     def trained() -> bool:
-        return holds("sum(ml_runs_finished_total) > 0", ports)
+        return holds('sum(ml_runs_finished_total{source="tracking", state="succeeded"}) > 0', ports)
 
     def notified() -> bool:
         return bool(json.loads(get(f"http://127.0.0.1:{ports['receiver']}/notifications") or b"[]"))
 
     docker_services.wait_until_responsive(trained, timeout=180, pause=1)
     docker_services.wait_until_responsive(notified, timeout=180, pause=1)
+
+
+def seconds_until(expression: str, began: float, ports: dict[str, int]) -> float | None:
+    """From `began`, seconds since the epoch, to the first second at which Prometheus had an answer; None: never yet."""
+    now = time.time()
+    asked = f"query={quote(expression)}&start={began}&end={now}&step=1"
+    answer = get(f"http://127.0.0.1:{ports['prometheus']}/api/v1/query_range?{asked}")
+    series = json.loads(answer)["data"]["result"] if answer else []
+    return min(float(one["values"][0][0]) for one in series) - began if series else None
+
+
+def first_container(project: str) -> float:
+    """When the first container of a Compose project was created, in seconds since the epoch."""
+    listed = ["docker", "ps", "--all", "--quiet", "--filter", f"label=com.docker.compose.project={project}"]
+    ids = subprocess.run(listed, capture_output=True, text=True, check=True).stdout.split()
+    inspect = ["docker", "inspect", "--format", "{{.Created}}", *ids]
+    created = subprocess.run(inspect, capture_output=True, text=True, check=True).stdout.split()
+    return min(datetime.fromisoformat(text[:19] + "+00:00").timestamp() for text in created)
+
+
+def overview() -> dict[str, str]:
+    """Title of a panel of the page that Compose's Grafana opens on → its first query, for all services."""
+    files = render.generate(config.load(ROOT / "provisioning/compose/ml-exporter.yaml"))
+    page = json.loads(files["grafana/dashboards/ml-overview.json"])
+    asking = [panel for panel in panels(page) if panel.get("targets")]
+    return {panel["title"]: fill(panel["targets"][0]["expr"], {"service": ".*"}) for panel in asking}
+
+
+@pytest.mark.docker
+@pytest.mark.parametrize("panel", ["Services", "Pipelines failing", "Endpoints failing", "Sources unknown"])
+def test_the_overview_has_data_within_two_minutes(
+    panel: str,
+    docker_services: Any,
+    ports: dict[str, int],
+    docker_compose_project_name: str,
+    aloud: Callable[[], AbstractContextManager[None]],
+) -> None:
+    began, query = first_container(docker_compose_project_name), overview()[panel]
+    docker_services.wait_until_responsive(lambda: holds(query, ports), timeout=120, pause=1)
+    took = seconds_until(query, began, ports)
+    with aloud():
+        print(f"\n{panel}: data {took} s after the first container was made")
+    assert took is not None
+    assert took < 120
 
 
 @pytest.mark.docker
@@ -198,11 +220,13 @@ def test_grafana_has_the_dashboards_on_first_open(
     if "grafana" not in available:
         pytest.skip("the image of Grafana cannot be had here")
 
+    server = GrafanaServer(f"http://127.0.0.1:{ports['grafana']}")
+
     def dashboards() -> bool:
-        answer = get(f"http://127.0.0.1:{ports['grafana']}/api/search?type=dash-db")
-        return bool(answer and len(json.loads(answer)) >= 2)
+        return len(server.get("/api/search?type=dash-db") or ()) == 11
 
     docker_services.wait_until_responsive(dashboards, timeout=60, pause=1)
+    assert server.get("/api/dashboards/home")["dashboard"]["title"] == "ML / Overview"
 
 
 @pytest.mark.docker

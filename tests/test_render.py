@@ -24,6 +24,10 @@ SERVICES = [
     {"name": "fraud.eu", "owner": "risk-$ml", "tier": 1, "models": ["fraud"]},
     {"name": "churn", "owner": "growth"},
 ]
+PAGES = (
+    *("alerts", "cost", "endpoints", "exporter", "models", "objectives"),
+    *("overview", "pipeline", "pipelines", "schedulers", "service"),
+)
 
 
 def configured(**data: Any) -> Config:
@@ -54,10 +58,12 @@ def test_the_files_are_where_prometheus_alertmanager_and_grafana_look(tmp_path: 
     assert names == [
         "alertmanager/alertmanager.yml",
         "alertmanager/templates/ml-exporter.tmpl",
-        "grafana/dashboards/ml-overview.json",
-        "grafana/dashboards/ml-pipelines.json",
+        *(f"grafana/dashboards/ml-{page}.json" for page in PAGES),
+        "grafana/provisioning/alerting/ml-exporter.yml",
         "grafana/provisioning/dashboards/ml-exporter.yml",
         "grafana/provisioning/datasources/ml-exporter.yml",
+        "grafana/provisioning/notifiers/ml-exporter.yml",
+        "grafana/provisioning/plugins/ml-exporter.yml",
         "prometheus/prometheus.yml",
         "prometheus/rules/baselines.yml",
         "prometheus/rules/endpoints.yml",
@@ -66,6 +72,8 @@ def test_the_files_are_where_prometheus_alertmanager_and_grafana_look(tmp_path: 
         "prometheus/rules/pipelines.yml",
         "prometheus/rules/recording-baselines.yml",
         "prometheus/rules/recording-endpoints.yml",
+        "prometheus/rules/recording-overview.yml",
+        "prometheus/rules/recording-services.yml",
         "prometheus/rules/recording.yml",
         "prometheus/rules/schedulers.yml",
         "prometheus/rules/sources.yml",
@@ -269,13 +277,14 @@ def test_kubernetes_objects_hold_the_same_rules_and_dashboards() -> None:
     names = [item["metadata"]["name"] for item in objects]
     assert len(set(names)) == len(names)
     for item in objects:
-        assert set(item["metadata"]) == {"name", "labels"}
+        assert set(item["metadata"]) - {"annotations"} == {"name", "labels"}
         if item["kind"] == "PrometheusRule":
             assert item["apiVersion"] == "monitoring.coreos.com/v1"
             area = item["metadata"]["name"].removeprefix("ml-exporter-")
             assert item["spec"] == yaml.safe_load(files[f"prometheus/rules/{area}.yml"])
         elif item["kind"] == "ConfigMap":
             assert item["metadata"]["labels"]["grafana_dashboard"] == "1"
+            assert item["metadata"]["annotations"] == {"grafana_folder": "ML"}
             ((name, text),) = item["data"].items()
             assert json.loads(text) == json.loads(files[f"grafana/dashboards/{name}"])
         else:
@@ -287,6 +296,7 @@ def test_kubernetes_objects_hold_the_same_rules_and_dashboards() -> None:
     assert [item["kind"] for item in objects].count("PrometheusRule") == len(rules)
 
 
-def test_dashboards_fit_into_a_config_map() -> None:
-    for text in render.generate(configured(), "kubernetes").values():
-        assert len(text) < 1_000_000
+def test_dashboards_fit_into_a_config_map_and_into_the_annotation_that_kubectl_apply_puts_on_it() -> None:
+    many = tuple({**SERVICES[0], "name": f"service-{number}"} for number in range(500))
+    for name, text in render.generate(configured(services=many), "kubernetes").items():
+        assert len(text) < (250_000 if "dashboard-" in name else 1_000_000), name

@@ -18,8 +18,14 @@ from ml_exporter.catalog import FAMILIES
 from ml_exporter.errors import RenderError
 
 LIBRARY = "dashboards/lib/signals.libsonnet"
+DEFAULTS = json.dumps(config.from_data({}).for_jsonnet())
+OBJECTIVES = json.loads(
+    render.evaluate("dashboards/lib/objective_signals.libsonnet", {"config": DEFAULTS, "chosen": '"slo=~\\"$slo\\""'})
+)
 GRAFANA = {**dict.fromkeys(("$service", "$source", "$pipeline", "$endpoint", "$model"), ".*"), "$__rate_interval": "5m"}
-UNITS = ("s", "d", "short", "percentunit", "dateTimeFromNow", "reqps", "suffix: /h", "suffix: /s")
+UNITS = ("s", "d", "short", "percentunit", "dateTimeFromNow", "reqps", "suffix: /h", "suffix: /s", "suffix: ×")
+JOINED = {"ml_pipeline_info": "dashboards join it, to know the stage of a pipeline"}
+"""Families of no signal, and why."""
 
 
 def signals(data: Any = None, **arguments: str) -> dict[str, dict[str, Any]]:
@@ -29,6 +35,7 @@ def signals(data: Any = None, **arguments: str) -> dict[str, dict[str, Any]]:
 
 
 SIGNALS = signals()
+ALL = [*SIGNALS.items(), *OBJECTIVES.items()]
 
 
 def queries() -> dict[str, str]:
@@ -47,9 +54,8 @@ def _filled(expr: str) -> str:
     return expr
 
 
-@pytest.mark.parametrize("name", SIGNALS)
-def test_a_signal_says_what_it_is_in_one_sentence_with_a_unit_and_legends(name: str) -> None:
-    signal = SIGNALS[name]
+@pytest.mark.parametrize(("name", "signal"), ALL)
+def test_a_signal_says_what_it_is_in_one_sentence_with_a_unit_and_legends(name: str, signal: dict[str, Any]) -> None:
     assert set(signal) <= {"title", "description", "unit", "queries", "steps", "mappings"}
     assert re.fullmatch(r"[A-Z].*[^.]\.", signal["description"])
     assert ". " not in signal["description"]
@@ -58,7 +64,17 @@ def test_a_signal_says_what_it_is_in_one_sentence_with_a_unit_and_legends(name: 
 
 
 def test_titles_are_unique() -> None:
-    assert len({signal["title"] for signal in SIGNALS.values()}) == len(SIGNALS)
+    assert len({signal["title"] for _, signal in ALL}) == len(ALL)
+
+
+def test_every_signal_is_on_a_dashboard() -> None:
+    root = render.mixin_root() / "dashboards"
+    files = [path for path in root.glob("**/*.libsonnet") if not path.name.endswith("signals.libsonnet")]
+    text = "\n".join(path.read_text() for path in files)
+    # Layers get the signals of the overview as `s`.
+    names = {"s", *re.findall(r"local (\w+) = (?:signals|objectives)\(", text)}
+    given = "|".join([*names, r"objectives\([^)]*\)"])
+    assert [name for name, _ in ALL if not re.search(rf"\b(?:{given})\.{name}\b", text)] == []
 
 
 def test_every_family_of_pipelines_tasks_schedulers_endpoints_and_costs_is_in_a_signal() -> None:
@@ -67,7 +83,7 @@ def test_every_family_of_pipelines_tasks_schedulers_endpoints_and_costs_is_in_a_
         f.name for f in FAMILIES if re.match(r"ml_(runs?|pipeline|task|scheduler|endpoint|prober|cost)_", f.name)
     ]
     assert len(families) > 40
-    assert [name for name in families if not re.search(rf"\b{name}(_bucket)?\b", asked)] == []
+    assert {name for name in families if not re.search(rf"\b{name}(_bucket)?\b", asked)} == set(JOINED)
 
 
 def test_every_signal_answers_and_a_second_replica_changes_nothing(tmp_path: Path) -> None:

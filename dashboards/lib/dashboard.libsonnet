@@ -1,4 +1,11 @@
 // A dashboard from rows of panels: places them, numbers them, and says that it is generated.
+local m = import '../../alerts/lib/metrics.libsonnet';
+local overview = import '../../alerts/lib/recorded_overview.libsonnet';
+local colour = import 'colours.libsonnet';
+
+// For so many seconds an instant is told: none is missed, however long the time shown, and none is told at every step.
+local TOLD = 86400;
+
 local place(panels) =
   std.foldl(
     function(state, panel)
@@ -24,7 +31,8 @@ local place(panels) =
     label: 'Data source',
     type: 'datasource',
     query: 'prometheus',
-    current: {},
+    // The provisioned one (9.5 finds it by its name, later ones by its uid); where there is none, Grafana takes its first.
+    current: { selected: false, text: 'ML Prometheus', value: 'ml-prometheus' },
     hide: 0,
     refresh: 1,
     regex: '',
@@ -49,12 +57,134 @@ local place(panels) =
     current: if several then { selected: true, text: ['All'], value: ['$__all'] } else {},
   },
 
-  // A link that takes the data source, the given variables (name → value) and the time range along.
-  link(title, uid, variables):: {
+  // The pages that others link to at their top. chosen: takes the services along that are chosen; ml-service shows one, and so
+  // can only be given one.
+  local pages = [
+    { uid: 'ml-overview', title: 'Overview', chosen: true },
+    { uid: 'ml-service', title: 'Service', chosen: false },
+    { uid: 'ml-pipelines', title: 'Training pipelines', chosen: true },
+    { uid: 'ml-models', title: 'Models', chosen: true },
+    { uid: 'ml-endpoints', title: 'Endpoints', chosen: true },
+    { uid: 'ml-objectives', title: 'Objectives', chosen: true },
+    { uid: 'ml-schedulers', title: 'Schedulers', chosen: false },
+    { uid: 'ml-cost', title: 'Cost', chosen: true },
+    { uid: 'ml-alerts', title: 'Alerts', chosen: true },
+    { uid: 'ml-exporter', title: 'Exporter', chosen: false },
+  ],
+  // along: variables of the page whose values are taken along
+  siblings(uid, along=[]):: [
+    $.link(page.title, page.uid, along=if page.chosen then along else [])
+    for page in pages
+    if page.uid != uid
+  ],
+
+  // From a row of a table to the page of what it names: the labels that the row must have are those of the link.
+  local of(variables) = { [name]: '${__data.fields.%s:percentencode}' % variables[name] for name in std.objectFields(variables) },
+  to:: {
+    service: $.link('Open this service', 'ml-service', of({ service: 'ml_service' })),
+    pipeline: $.link('Open this pipeline', 'ml-pipeline', of({ source: 'source', pipeline: 'pipeline' })),
+    endpoint: $.link('Open this endpoint', 'ml-endpoints', of({ endpoint: 'ml_endpoint' })),
+    model: $.link('Open this model', 'ml-models', of({ model: 'model' })),
+    objective: $.link('Open this objective', 'ml-objectives', of({ service: 'ml_service', slo: 'slo' })),
+    source: $.link('Open this source', 'ml-exporter', of({ source: 'source' })),
+  },
+
+  // Out to the backend's own pages, which the exporter knows: of the pipeline of a row, of its last failed run.
+  out(config):: {
+    local to(title, path) = { title: title, url: config.stack.exporter_browser_url + '/go/' + path, targetBlank: true },
+    local row = '${__data.fields.source:percentencode}/${__data.fields.pipeline:percentencode}',
+    local chosen = '${source:percentencode}/${pipeline:percentencode}',
+    pipeline: [to('Its runs, in their backend', row), to('Its last failed run, in its backend', row + '/last-failed')],
+    chosenPipeline: [to('Its runs, in their backend', chosen), to('Its last failed run, in its backend', chosen + '/last-failed')],
+    source: to('The backend itself', '${__data.fields.source:percentencode}'),
+  },
+
+  // The page that says what to do about an alert.
+  runbook(config):: {
+    title: 'Runbook',
+    url: config.alerting.runbook_url + '/${__data.fields.alertname}.md',
+    targetBlank: true,
+  },
+
+  // Of a table of alerts: each column leads to the page of what it names.
+  linkedAlert(config):: {
+    alertname: [$.runbook(config)],
+    ml_service: [$.to.service],
+    source: [$.to.source],
+    pipeline: [$.to.pipeline],
+    ml_endpoint: [$.to.endpoint],
+    model: [$.to.model],
+    slo: [$.to.objective],
+  },
+
+  // With the owner of its service, where the configuration names one. One: while a change of it is rolled out there may be two,
+  // and a match of two is an error.
+  owned(expr):: |||
+    (%(expr)s)
+    * on (ml_service) group_left (owner)
+    topk by (ml_service) (1, max by (ml_service, owner) (%(services)s))
+    or
+    ((%(expr)s) unless on (ml_service) %(services)s)
+  ||| % { expr: std.rstripChars(expr, '\n'), services: m.ml_service_info },
+
+  // Annotations: the newest hundred, for a large installation has thousands
+  moved(chosen):: {
+    name: 'Alias moved',
+    iconColor: colour.note,
+    expr: 'topk(100, max by (source, model, alias) (%s{%s})) * 1000' % [overview.moved, chosen],
+    useValueForTime: 'on',
+    titleFormat: '{{alias}} of {{model}} moved',
+    tagKeys: 'model,alias',
+  },
+
+  firing(chosen):: {
+    name: 'Alerts',
+    iconColor: colour.hurt,
+    expr: 'count by (alertname, severity) (ALERTS{alertname=~"ML.+", alertstate="firing", %s})' % chosen,
+    titleFormat: '{{alertname}}',
+    tagKeys: 'severity',
+    step: '60s',
+  },
+  // The time that a figure tells, not the times at which it is told.
+  failed(chosen):: {
+    name: 'Runs failed',
+    iconColor: colour.look,
+    expr: '1000 * topk(100, max by (source, pipeline, state) (%s{%s, state=~"failed|timed_out"} > time() - %d))' % [
+      m.ml_run_last_finished_timestamp_seconds,
+      chosen,
+      TOLD,
+    ],
+    useValueForTime: 'on',
+    titleFormat: '{{pipeline}} {{state}}',
+    tagKeys: 'state',
+  },
+
+  // A variable whose values are known: all of them, or some.
+  values(name, list):: {
+    name: name,
+    label: std.asciiUpper(name[0]) + std.substr(name, 1, std.length(name) - 1),
+    type: 'custom',
+    query: std.join(',', list),
+    options: [],
+    hide: 0,
+    multi: true,
+    includeAll: true,
+    allValue: '.*',
+    current: { selected: true, text: ['All'], value: ['$__all'] },
+  },
+
+  // A link that takes the data source and the time range along. variables: name → value; along: variables of this page which
+  // the other has, too, with all the values that are chosen
+  link(title, uid, variables={}, along=[]):: {
     title: title,
-    url: '/d/%s?${datasource:queryparam}&%s&${__url_time_range}' % [
+    url: '/d/%s?%s' % [
       uid,
-      std.join('&', ['var-%s=%s' % [name, variables[name]] for name in std.objectFields(variables)]),
+      std.join(
+        '&',
+        ['${%s:queryparam}' % name for name in ['datasource'] + along]
+        + ['var-%s=%s' % [name, variables[name]] for name in std.objectFields(variables)]
+        + ['${__url_time_range}']
+      ),
     ],
     targetBlank: false,
   },

@@ -4,6 +4,7 @@ local m = import '../../alerts/lib/metrics.libsonnet';
 local recorded = import '../../alerts/lib/recorded_endpoints.libsonnet';
 local native = import '../../alerts/lib/recorded_servers.libsonnet';
 local t = import '../../alerts/lib/text.libsonnet';
+local colour = import 'colours.libsonnet';
 local panel = import 'panel.libsonnet';
 
 //   endpoints: which ones, as matchers; models: which of their models
@@ -16,6 +17,7 @@ function(config, endpoints, models)
   local ofEndpoint(operation, metric, more='') = q.of(operation, e.ENDPOINT + more, metric, [endpoints]);
   local ofModel(metric, more='') = q.of('max', e.MODEL + more, metric, [endpoints, models]);
   local lastProbe = ofModel(m.ml_endpoint_last_probe_timestamp_seconds);
+  local failingNow = '%s - (%s > 0)' % [lastProbe, q.select(recorded.failingSince, [endpoints, models])];
   // Replicas probe on their own: the largest of them is taken, then versions are added up.
   local counted(operation, counter, window, more='', matchers=[]) =
     'sum by (%s%s) (max by (%s%s) (%s(%s[%s])))' % [
@@ -60,24 +62,26 @@ function(config, endpoints, models)
       title: 'Series left out',
       description: 'Series of an endpoint beyond the limit: histograms of its models are not exported.',
       unit: 'short',
-      steps: [['green', 0], ['red', 1]],
+      steps: [[colour.fine, 0], [colour.hurt, 1]],
       queries: [{ legend: '{{ml_endpoint}}', expr: ofEndpoint('max', m.ml_endpoint_series_dropped) }],
     },
     checks: {
       title: 'Checks',
-      description: 'Whether the last probe went well, by what it asked: lives it, is the model ready, does it predict.',
+      description: 'Whether the last probe went well, by what it asked: is it alive, is the model ready, does it predict.',
       unit: 'short',
-      mappings: panel.meaning([[0, 'failed', 'red'], [1, 'well', 'green']]),
+      mappings: panel.meaning([[0, 'failed', colour.hurt], [1, 'well', colour.fine]]),
       queries: [{ legend: each + ' {{check}}', expr: ofModel(m.ml_endpoint_up, ', check') }],
     },
     failingFor: {
       title: 'Failing for',
       description: 'Time from the first failed probe to the last one; 0 while probes go well.',
       unit: 's',
-      steps: [['green', 0], ['orange', 1], ['red', limits.endpoint_down_for]],
+      steps: [[colour.fine, 0], [colour.look, 1], [colour.hurt, limits.endpoint_down_for]],
+      // Of those that fail only: at the first failed probe it is 0, too.
+      failing:: failingNow,
       queries: [{
         legend: each,
-        expr: '%s - (%s > 0)\nor\n0 * %s' % [lastProbe, q.select(recorded.failingSince, [endpoints, models]), lastProbe],
+        expr: '%s\nor\n0 * %s' % [failingNow, lastProbe],
       }],
     },
     probeLatency: {
@@ -128,7 +132,7 @@ function(config, endpoints, models)
       title: 'Certificate',
       description: 'Days that the certificate which was shown last is still valid.',
       unit: 'd',
-      steps: [['red', 0], ['orange', 1], ['green', limits.certificate_days]],
+      steps: [[colour.hurt, -10000], [colour.look, 1], [colour.fine, limits.certificate_days]],
       queries: [{
         legend: '{{ml_endpoint}}',
         expr: '(%s - time()) / 86400' % ofEndpoint('min', m.ml_endpoint_tls_not_after_timestamp_seconds),
@@ -158,7 +162,7 @@ function(config, endpoints, models)
       title: 'List of models',
       description: 'Whether the list of models could be read where endpoints are found by it.',
       unit: 'short',
-      mappings: panel.meaning([[0, 'not read', 'red'], [1, 'read', 'green']]),
+      mappings: panel.meaning([[0, 'not read', colour.hurt], [1, 'read', colour.fine]]),
       queries: [{ legend: '{{ml_endpoint}}', expr: ofEndpoint('max', m.ml_endpoint_index_up) }],
     },
     listedModels: {
@@ -179,7 +183,7 @@ function(config, endpoints, models)
       title: 'Errors',
       description: 'Share of the requests that failed, as the server counts them.',
       unit: 'percentunit',
-      steps: [['green', 0], ['red', limits.endpoint_error_ratio]],
+      steps: [[colour.fine, 0], [colour.hurt, limits.endpoint_error_ratio]],
       queries: [{
         legend: each,
         expr: '%s\n/\n(%s > 0)' % [inside(native.bad, 'sum'), inside(native.requests, 'sum')],
@@ -199,7 +203,7 @@ function(config, endpoints, models)
       title: 'Slower than the limit',
       description: 'Share of the requests that took longer than the limit, where the server measures that.',
       unit: 'percentunit',
-      steps: [['green', 0], ['red', limits.endpoint_slow_ratio]],
+      steps: [[colour.fine, 0], [colour.hurt, limits.endpoint_slow_ratio]],
       queries: [{
         legend: each,
         expr: '%s\n/\n(%s > 0)' % [inside(native.slow, 'sum'), inside(native.timed, 'sum')],
@@ -248,7 +252,7 @@ function(config, endpoints, models)
       title: 'Cache used',
       description: 'The fullest cache among the replicas of a server.',
       unit: 'percentunit',
-      steps: [['green', 0], ['red', limits.cache_full]],
+      steps: [[colour.fine, 0], [colour.hurt, limits.cache_full]],
       queries: [{ legend: each, expr: inside(native.cacheUsage) }],
     },
 
@@ -284,7 +288,7 @@ function(config, endpoints, models)
       title: 'Spans dropped',
       description: 'Spans of probes that could not be exported within the last hour, of each exporter.',
       unit: 'short',
-      steps: [['green', 0], ['orange', 1]],
+      steps: [[colour.fine, 0], [colour.look, 1]],
       queries: [{
         legend: '{{instance}}',
         expr: 'max by (instance) (increase(%s[1h]))' % m.ml_prober_spans_dropped_total,

@@ -1,42 +1,19 @@
-// Panels. What is not known reads "no data" in a neutral colour: silence is never shown as fine.
-local noData = 'no data';
-local neutral = 'text';
+// Panels, in the words of Grafana's schema. What is not known reads "no data" in a neutral colour: silence is never shown as fine.
+//   about: what a panel says. title, description, unit, and query or queries: required; steps: [[colour, from], …], what a number
+//   means; mappings: from `meaning`; links: where a click on a value leads; more: where the panel's title leads; feed: what to
+//   configure so that there is data
+local b = import 'base.libsonnet';
 
-local steps(list) = {
-  mode: 'absolute',
-  steps: [{ color: neutral, value: null }] + [{ color: step[0], value: step[1] } for step in list],
-};
-
-local base(type, width, height, about) = {
-  type: type,
-  title: about.title,
-  description: about.description,
-  datasource: { type: 'prometheus', uid: '${datasource}' },
-  gridPos: { w: width, h: height },
-  fieldConfig: {
-    defaults: {
-      unit: about.unit,
-      noValue: noData,
-      color: { mode: 'thresholds' },
-      thresholds: steps(std.get(about, 'steps', [])),
-      mappings: std.get(about, 'mappings', []),
-      links: std.get(about, 'links', []),
-    },
-    overrides: std.get(about, 'overrides', []),
-  },
-};
-
-local target(index, query) = {
-  refId: std.char(65 + index),
-  datasource: { type: 'prometheus', uid: '${datasource}' },
-  editorMode: 'code',
-  expr: std.rstripChars(query.expr, '\n'),
-  legendFormat: std.get(query, 'legend', '__auto'),
-};
-
-local targets(queries, more={}) = [target(index, queries[index]) + more for index in std.range(0, std.length(queries) - 1)];
+local lastOf = { calcs: ['lastNotNull'], fields: '', values: false };
 
 {
+  // What a page of many shows: of each query the largest, or the least; a large installation has thousands.
+  // Over time that is ranked by the most or the least that each was; by: 'sum' of what is 1 or absent ranks by how long it was.
+  top(about, count=30, least=false, by=if least then 'min' else 'max'):: about {
+    ranked:: { count: count, least: least, by: by },
+    description: super.description + ' At most ' + count + ', the ' + (if least then 'lowest' else 'highest') + '.',
+  },
+
   // [[value, text, colour], …] → what a number means, in words.
   meaning(list):: [{
     type: 'value',
@@ -46,95 +23,65 @@ local targets(queries, more={}) = [target(index, queries[index]) + more for inde
     },
   }],
 
-  // One figure. about: title, description, unit, query; steps: [[colour, from], …]
-  stat(width, about):: base('stat', width, 4, about) {
-    targets: targets([about.query], { instant: true, range: false }),
+  // One figure, or one of each series. shows: 'name' for the legend instead of the figure; shown: the label that is shown instead
+  stat(width, about):: b.base('stat', width, std.get(about, 'height', 4), about) + b.now(about, [about.query], if std.objectHas(about, 'shown') then { format: 'table' } else {}) {
     options: {
-      reduceOptions: { calcs: ['lastNotNull'], fields: '', values: false },
+      reduceOptions: lastOf { fields: std.get(about, 'shown', '') },
       colorMode: 'value',
       graphMode: 'none',
       justifyMode: 'auto',
       orientation: 'auto',
-      textMode: 'auto',
+      textMode: std.get(about, 'shows', 'auto'),
     },
   },
 
-  // Lines over time. about.queries: [{ expr, legend }]
-  lines(width, about):: base('timeseries', width, 8, about) {
-    fieldConfig+: {
-      defaults+: {
-        color: { mode: 'palette-classic' },
-        custom: {
-          drawStyle: std.get(about, 'style', 'line'),
-          lineWidth: 1,
-          fillOpacity: std.get(about, 'fill', 0),
-          showPoints: 'auto',
-          spanNulls: false,
-          stacking: { mode: if std.get(about, 'stacked', false) then 'normal' else 'none', group: 'A' },
+  // Lines over time. style: line (default) or bars; fill: opacity in %; stacked
+  lines(width, about)::
+    local exemplars = if std.get(about, 'exemplars', false) then { exemplar: true } else {};
+    b.base('timeseries', width, 8, about) + b.overTime(about, exemplars) {
+      fieldConfig+: {
+        defaults+: {
+          color: { mode: 'palette-classic' },
+          custom: {
+            drawStyle: std.get(about, 'style', 'line'),
+            lineWidth: 1,
+            fillOpacity: std.get(about, 'fill', 0),
+            showPoints: 'auto',
+            spanNulls: false,
+            stacking: { mode: if std.get(about, 'stacked', false) then 'normal' else 'none', group: 'A' },
+            // A limit is a line, too, not only a colour.
+            thresholdsStyle: { mode: if std.objectHas(about, 'steps') then 'dashed' else 'off' },
+          },
         },
       },
+      options: {
+        legend: { displayMode: 'list', placement: 'bottom', showLegend: true },
+        tooltip: { mode: 'multi', sort: 'desc' },
+      },
     },
-    targets: targets(about.queries),
+
+  // What each of several things was, and when that changed. about.mappings: its words
+  timeline(width, height, about):: b.base('state-timeline', width, height, about) + b.overTime(about) {
+    fieldConfig+: { defaults+: { custom: { fillOpacity: 70, lineWidth: 0 } } },
     options: {
+      mergeValues: true,
+      showValue: 'auto',
+      alignValue: 'left',
+      rowHeight: 0.9,
       legend: { displayMode: 'list', placement: 'bottom', showLegend: true },
-      tooltip: { mode: 'multi', sort: 'desc' },
+      tooltip: { mode: 'single', sort: 'none' },
     },
+  },
+
+  // A bar for each series, the largest first if the query says so.
+  bars(width, height, about):: b.base('bargauge', width, height, about) + b.now(about, [about.query], { format: 'time_series' }) {
+    options: { displayMode: 'basic', orientation: 'horizontal', showUnfilled: true, reduceOptions: lastOf },
   },
 
   // How many in each bucket of a histogram, over the time that is shown.
-  buckets(width, about):: base('bargauge', width, 8, about) {
-    targets: targets([about.query], { instant: true, range: false, format: 'heatmap' }),
-    options: {
-      displayMode: 'basic',
-      orientation: 'horizontal',
-      showUnfilled: true,
-      reduceOptions: { calcs: ['lastNotNull'], fields: '', values: false },
-    },
+  buckets(width, about):: b.base('bargauge', width, 8, about) + b.now(about, [about.query], { format: 'heatmap' }) {
+    options: { displayMode: 'basic', orientation: 'horizontal', showUnfilled: true, reduceOptions: lastOf },
   },
 
-  // A row for each set of labels, a column for each query.
-  // about.columns: [{ expr, name, unit?, mappings?, steps? }]; about.keys: the labels shown, in order
-  table(width, height, about):: base('table', width, height, about) {
-    local column(index) = if std.length(about.columns) == 1 then 'Value' else 'Value #' + std.char(65 + index),
-    local numbers = std.range(0, std.length(about.columns) - 1),
-
-    fieldConfig+: {
-      defaults+: { custom: { align: 'auto', filterable: true } },
-      overrides+: [
-        {
-          matcher: { id: 'byName', options: about.columns[index].name },
-          properties: [{ id: 'unit', value: std.get(about.columns[index], 'unit', 'short') }]
-                      + (
-                        if std.objectHas(about.columns[index], 'mappings') then [
-                          { id: 'mappings', value: about.columns[index].mappings },
-                          { id: 'custom.cellOptions', value: { type: 'color-text' } },
-                        ] else []
-                      )
-                      + (
-                        if std.objectHas(about.columns[index], 'steps') then [
-                          { id: 'thresholds', value: steps(about.columns[index].steps) },
-                          { id: 'custom.cellOptions', value: { type: 'color-text' } },
-                        ] else []
-                      ),
-        }
-        for index in numbers
-      ],
-    },
-    targets: targets(about.columns, { instant: true, range: false, format: 'table' }),
-    transformations: [
-      { id: 'merge', options: {} },
-      {
-        id: 'organize',
-        options: {
-          excludeByName: { Time: true },
-          indexByName: {
-            [about.keys[index]]: index
-            for index in std.range(0, std.length(about.keys) - 1)
-          } + { [column(index)]: std.length(about.keys) + index for index in numbers },
-          renameByName: { [column(index)]: about.columns[index].name for index in numbers },
-        },
-      },
-    ],
-    options: { showHeader: true, cellHeight: 'sm', footer: { show: false } },
-  },
+  table:: import 'table.libsonnet',
 }

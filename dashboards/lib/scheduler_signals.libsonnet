@@ -1,6 +1,8 @@
 // The signals of schedulers: see signals.libsonnet, which has them too.
 local m = import '../../alerts/lib/metrics.libsonnet';
 local recorded = import '../../alerts/lib/recorded.libsonnet';
+local colour = import 'colours.libsonnet';
+local panel = import 'panel.libsonnet';
 
 function(config, sources)
   local q = (import '../../alerts/lib/queries.libsonnet')(config);
@@ -8,11 +10,18 @@ function(config, sources)
   local capacity(matchers=[]) = q.of('max', q.RESOURCE + ', state', m.ml_scheduler_capacity, [sources] + matchers);
 
   {
+    sourceUp: {
+      title: 'Sources over time',
+      description: 'Whether each source could be read: while it cannot, all that is known of it is as old as the last good poll.',
+      unit: 'short',
+      mappings: panel.meaning([[0, 'failed', colour.hurt], [1, 'ok', colour.fine]]),
+      queries: [{ legend: '{{source}}', expr: q.of('max', 'source', m.ml_source_up, [sources]) }],
+    },
     heartbeatAge: {
       title: 'Age of heartbeats',
       description: 'Time since each part of a scheduler was last alive, up to the last poll.',
       unit: 's',
-      steps: [['green', 0], ['red', limits.scheduler_heartbeat_after]],
+      steps: [[colour.fine, 0], [colour.hurt, limits.scheduler_heartbeat_after]],
       queries: [{
         legend: '{{source}} {{component}}',
         expr: q.age(q.of('max', 'source, component', m.ml_scheduler_heartbeat_timestamp_seconds, [sources])),
@@ -37,7 +46,7 @@ function(config, sources)
       title: 'Capacity used',
       description: 'Share of each resource of a queue that is used, of all there is, available or not.',
       unit: 'percentunit',
-      steps: [['green', 0], ['orange', 1]],
+      steps: [[colour.fine, 0], [colour.look, 1]],
       queries: [{
         legend: '{{source}} {{queue}} {{resource}}',
         expr: 'sum by (%s) (%s)\n/\n(sum by (%s) (%s) > 0)' % [
@@ -52,7 +61,7 @@ function(config, sources)
       title: 'Nothing free for',
       description: 'How long runs have been waiting while nothing of a resource was free; "no data" when that is not so.',
       unit: 's',
-      steps: [['orange', 0], ['red', limits.capacity_exhausted_for]],
+      steps: [[colour.look, 0], [colour.hurt, limits.capacity_exhausted_for]],
       queries: [{
         legend: '{{source}} {{queue}} {{resource}}',
         expr: q.age(q.select(recorded.exhaustedSince, [sources])),
@@ -62,7 +71,7 @@ function(config, sources)
       title: 'Definitions that do not load',
       description: 'Errors by where the definitions come from; what is defined there does not run.',
       unit: 'short',
-      steps: [['green', 0], ['red', 1]],
+      steps: [[colour.fine, 0], [colour.hurt, 1]],
       queries: [{
         legend: '{{source}} {{location}}',
         expr: q.of('max', q.LOCATION, m.ml_scheduler_load_errors, [sources]),

@@ -5,6 +5,7 @@
 local m = import '../../alerts/lib/metrics.libsonnet';
 local t = import '../../alerts/lib/text.libsonnet';
 local baseline = import 'baseline_signals.libsonnet';
+local colour = import 'colours.libsonnet';
 local cost = import 'cost_signals.libsonnet';
 local endpoint = import 'endpoint_signals.libsonnet';
 local panel = import 'panel.libsonnet';
@@ -15,7 +16,7 @@ function(
   pipelines='source=~"$source", ml_service=~"$service", pipeline=~"$pipeline"',
   sources='source=~"$source"',
   by='source, ml_service, pipeline',
-  each='{{pipeline}}',
+  each='{{source}}/{{pipeline}}',
   endpoints='ml_service=~"$service", ml_endpoint=~"$endpoint"',
   models='model=~"$model"',
 )
@@ -29,9 +30,13 @@ function(
   local succeeded = ['state="succeeded"'];
   local oldest(state) =
     q.age(q.of('min', by, m.ml_run_oldest_active_timestamp_seconds, [pipelines, 'state="%s"' % state]));
+  // What is counted of several pipelines together is added up, of one at a time there is nothing to add.
+  local together(more, expr) =
+    if std.member(std.split(by, ', '), 'pipeline') then 'max by (%s) (%s)' % [labels(more), expr]
+    else 'sum by (%s) (max by (%s, %s) (%s))' % [labels(more), q.PIPELINE, more, expr];
   // Batch runs are few: within an hour there is often none.
   local ofTheDay(counter, more, matchers=[]) =
-    'max by (%s) (increase(%s[1d]))' % [labels(more), q.select(counter, [pipelines] + matchers)];
+    together(more, 'increase(%s[1d])' % q.select(counter, [pipelines] + matchers));
   local quantiles(histogram) = [
     {
       legend: legend('p%d' % (100 * share)),
@@ -57,18 +62,14 @@ function(
       unit: 'suffix: /h',
       queries: [{
         legend: legend('{{state}}'),
-        expr: '3600 * max by (%s) (rate(%s{%s}[$__rate_interval]))' % [
-          labels('state'),
-          m.ml_runs_finished_total,
-          pipelines,
-        ],
+        expr: '3600 * ' + together('state', 'rate(%s[$__rate_interval])' % q.select(m.ml_runs_finished_total, [pipelines])),
       }],
     },
     runsActive: {
       title: 'Runs active',
       description: 'Runs that are queued or running.',
       unit: 'short',
-      queries: [{ legend: legend('{{state}}'), expr: one(m.ml_runs_active, 'state') }],
+      queries: [{ legend: legend('{{state}}'), expr: together('state', q.select(m.ml_runs_active, [pipelines])) }],
     },
     successRatio: {
       title: 'Runs that succeeded',
@@ -91,7 +92,7 @@ function(
       title: 'Failures in a row',
       description: 'Runs that failed or timed out since the last success; the alert fires at %d.' % limits.failing_runs,
       unit: 'short',
-      steps: [['orange', 1], ['red', limits.failing_runs]],
+      steps: [[colour.look, 1], [colour.hurt, limits.failing_runs]],
       queries: [{ legend: legend('failures in a row'), expr: one(m.ml_pipeline_consecutive_failures) }],
     },
     lastSuccess: {
@@ -134,7 +135,7 @@ function(
       title: 'Duration against the typical one',
       description: 'Of the last success: 100 % is as usual.',
       unit: 'percentunit',
-      steps: [['orange', 0], ['green', limits.fast_ratio], ['orange', limits.slow_ratio]],
+      steps: [[colour.look, 0], [colour.fine, limits.fast_ratio], [colour.look, limits.slow_ratio]],
       queries: [{
         legend: legend('duration'),
         expr: '%s\n/\n%s' % [one(m.ml_run_last_duration_seconds), one(m.ml_run_typical_duration_seconds)],
@@ -156,7 +157,7 @@ function(
       title: 'Longest wait now',
       description: 'How long the oldest queued run has been waiting, up to the last poll.',
       unit: 's',
-      steps: [['red', limits.queued_too_long]],
+      steps: [[colour.hurt, limits.queued_too_long]],
       queries: [{ legend: legend('queued'), expr: oldest('queued') }],
     },
     oldestRunning: {
@@ -179,15 +180,12 @@ function(
     // What is expected
     lateness: {
       title: 'Late by',
-      description: 'Time since the first run that the timetable wanted and no success has met; 0 when nothing is open.',
+      description: 'Time since the first run that the timetable wanted and no success has met, or for which the last success has been older than %s times `every:`; 0 when nothing is open.' % t.number(limits.overdue_cycles),
       unit: 's',
-      steps: [['green', 0], ['orange', 1], ['red', limits.late_after]],
+      steps: [[colour.fine, 0], [colour.look, 1], [colour.hurt, limits.late_after]],
       queries: [{
         legend: legend('late by'),
-        expr: '%s\nor\n0 * %s' % [
-          q.age(one(m.ml_pipeline_unmet_due_timestamp_seconds)),
-          one(m.ml_pipeline_last_due_timestamp_seconds),
-        ],
+        expr: q.late(by, [pipelines]),
       }],
     },
     lastDue: {
@@ -206,7 +204,7 @@ function(
       title: 'Paused',
       description: 'Whether somebody paused it in its scheduler; "no data" where that cannot be.',
       unit: 'short',
-      mappings: panel.meaning([[0, 'no', 'green'], [1, 'paused', 'orange']]),
+      mappings: panel.meaning([[0, 'no', colour.fine], [1, 'paused', colour.look]]),
       queries: [{ legend: legend('paused'), expr: one(m.ml_pipeline_paused) }],
     },
     knownSince: {
@@ -224,7 +222,7 @@ function(
       title: 'Task failures',
       description: 'Runs of a task that failed or timed out within the last day; tasks are read where that is switched on.',
       unit: 'short',
-      steps: [['orange', 1]],
+      steps: [[colour.look, 1]],
       queries: [{
         legend: legend('{{task}}'),
         expr: 'sum by (%s) (%s)' % [
@@ -237,7 +235,7 @@ function(
       title: 'Task failures in a row',
       description: 'Runs of a task that failed or timed out since its last success.',
       unit: 'short',
-      steps: [['orange', 1], ['red', limits.failing_runs]],
+      steps: [[colour.look, 1], [colour.hurt, limits.failing_runs]],
       queries: [{ legend: legend('{{task}}'), expr: one(m.ml_task_consecutive_failures, 'task') }],
     },
     taskLastFinished: {

@@ -19,7 +19,9 @@ function(config, ruleFiles, dashboards)
     ['kubernetes/dashboard-%s.yml' % std.strReplace(name, '.json', '')]: {
       apiVersion: 'v1',
       kind: 'ConfigMap',
-      metadata: meta('ml-exporter-dashboard-' + std.strReplace(name, '.json', ''), { grafana_dashboard: '1' }),
+      metadata: meta('ml-exporter-dashboard-' + std.strReplace(name, '.json', ''), { grafana_dashboard: '1' }) + {
+        annotations: { grafana_folder: 'ML' },
+      },
       data: { [name]: std.manifestJsonEx(dashboards[name], '  ') },
     }
     for name in std.objectFields(dashboards)

@@ -28,7 +28,7 @@ def engine() -> Iterator[None]:
         return
     if os.geteuid() != 0:
         raise Unavailable("no Docker engine answers, and starting one needs root")
-    _install(docker="docker.io", dockerd="docker.io", iptables="iptables")
+    install(docker="docker.io", dockerd="docker.io", iptables="iptables")
     with tempfile.TemporaryDirectory(prefix="dockerd-") as folder:
         address = f"unix://{folder}/docker.sock"
         private = ["--exec-root", f"{folder}/exec", "--pidfile", f"{folder}/pid"]
@@ -46,7 +46,7 @@ def engine() -> Iterator[None]:
             yield
             _sweep()
         except NotReadyError as error:
-            raise Unavailable(f"dockerd does not run here: {error}") from error
+            raise Unavailable(f"dockerd does not run here: {str(error).splitlines()[-1]}") from error
         finally:
             if before is None:
                 del os.environ["DOCKER_HOST"]
@@ -79,6 +79,11 @@ def compose() -> str:
     if _succeeds("docker", "compose", "version"):
         return "docker compose"
     return str(debian.fetch("docker-compose") / "usr/libexec/docker/cli-plugins/docker-compose")
+
+
+def has(image: str) -> bool:
+    """Whether the engine has it, so that no registry need be asked."""
+    return _succeeds("docker", "image", "inspect", image)
 
 
 def provide(images: Sequence[str]) -> dict[str, str]:
@@ -151,9 +156,9 @@ def _build(image: str, name: str, files: Mapping[str, bytes]) -> None:
 
 def _make_base() -> None:
     """A minimal Debian, as this machine's archive has it."""
-    if _succeeds("docker", "image", "inspect", _BASE):
+    if has(_BASE):
         return
-    _install(debootstrap="debootstrap")
+    install(debootstrap="debootstrap")
     release = dict(
         line.split("=", 1) for line in Path("/etc/os-release").read_text(encoding="utf-8").splitlines() if "=" in line
     )
@@ -164,8 +169,8 @@ def _make_base() -> None:
             subprocess.run(["docker", "import", "-", _BASE], stdin=tar.stdout, check=True, capture_output=True)
 
 
-def _install(**packages: str) -> None:
-    """Install the package of each program that is not here."""
+def install(**packages: str) -> None:
+    """Install the package of each program that is not here. Raises `Unavailable`."""
     missing = sorted({package for program, package in packages.items() if not shutil.which(program)})
     if not missing:
         return

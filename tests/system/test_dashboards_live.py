@@ -1,0 +1,57 @@
+"""Every query of every dashboard, asked of a Prometheus that the demo fills, returns something."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+import pytest
+from tests.support.grafana import CHOICES, Prometheus
+from tests.support.live_dashboards import Unanswered, rendered
+
+from ml_exporter.demo.stack import PORTS, Stack
+
+pytestmark = pytest.mark.system
+
+EXCEPTIONS = {
+    "ml-endpoints: Certificate: A": "no endpoint of the demo speaks TLS",
+    "ml-endpoints: Version served: A": "no protocol of the demo's endpoints tells which version answers",
+    "ml-endpoints: Size of batches: A": "neither MLflow nor vLLM tells of batches",
+    "ml-endpoints: Requests, and the usual number: B": "what is usual is known after two weeks",
+    "ml-endpoints: Mean latency, and the usual one: B": "what is usual is known after two weeks",
+    "ml-pipeline: Runs, and the usual number: B": "what is usual is known after two weeks",
+    "ml-pipeline: Duration of runs, and the usual one: B": "what is usual is known after two weeks",
+}
+"""Queries that return nothing from the demo, and why."""
+AT_MOST = 0.05
+"""Share of the queries that may be exceptions."""
+CYCLE = 8.0
+"""Seconds between two trainings: what is worse than its baseline is so after 16 of them."""
+STARTS_WITHIN, FILLED_WITHIN = 240.0, 360.0
+"""Seconds. What is compared with the weeks before is recorded every four minutes, and budgets every two and a half."""
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    folder = tmp_path_factory.mktemp("demo")
+    stack = Stack(folder, CYCLE, STARTS_WITHIN, say=print, ports=dict.fromkeys(PORTS, 0))
+    try:
+        stack.start()
+        stack.wait()
+        yield stack
+    finally:
+        stack.stop()
+
+
+def test_whatever_is_chosen_every_query_of_every_dashboard_returns_something(
+    stack: Stack, capsys: pytest.CaptureFixture[str]
+) -> None:
+    began = time.monotonic()
+    asked = Unanswered(rendered(stack.rendered / "grafana" / "dashboards"), Prometheus(stack.url("prometheus")))
+    asked.wait(set(EXCEPTIONS), FILLED_WITHIN)
+    stack.check()
+    with capsys.disabled():
+        empty = ", ".join(f"{len(asked.left[choice])} with {choice}" for choice in CHOICES)
+        print(f"\n{asked.count} queries, empty: {empty}; after {time.monotonic() - began:.0f} s of a running demo")
+    assert asked.left == {choice: set(EXCEPTIONS) for choice in CHOICES}
+    assert len(EXCEPTIONS) <= AT_MOST * asked.count
