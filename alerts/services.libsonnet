@@ -25,6 +25,9 @@ local t = import 'lib/text.libsonnet';
     q.source(m.ml_source_backfill_complete),
   ],
 
+  // Services of before, while no exporter tells of any: they are not gone, but out of sight.
+  local gone = '(last_over_time(%s[1h]) unless on () group(%s))' % [m.ml_service_info, m.ml_service_info],
+
   // Services whose pipelines are in a source, as the configuration names them: of one that was never read there are none.
   local claims = [
     [service.name, std.split(item.pipeline, '/')[0]]
@@ -78,7 +81,7 @@ local t = import 'lib/text.libsonnet';
             or
             0 * group by (ml_service) (%s)
             or
-            group by (ml_service) (%s or %s)
+            group by (ml_service) (%s or %s or %s)
           ||| % [
             firing('page'),
             firing('ticket'),
@@ -86,6 +89,7 @@ local t = import 'lib/text.libsonnet';
             any(q.claimed),
             any(),
             m.ml_service_info,
+            gone,
           ],
         },
       ],

@@ -98,7 +98,7 @@ function(config)
             links: [d.link('Objectives', 'ml-objectives', { service: '${__data.fields.ml_service:percentencode}' })],
           },
           {
-            name: 'Burn rate, 1h',
+            name: 'Burn rate',
             unit: 'suffix: ×',
             steps: [[colour.fine, 0], [colour.look, 1]],
             expr: 'max by (ml_service) (%s)' % objectives(config, chosen).burnOver('page_fast'),

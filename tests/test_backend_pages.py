@@ -50,3 +50,10 @@ def test_a_backend_without_pages_may_have_those_of_another_program(kind: str) ->
     shown = poller(kind, browser_url="https://argo.example")
     assert backend_pages.of_backend(shown) == "https://argo.example"
     assert backend_pages.of_pipeline(shown, "fraud") is None
+
+
+def test_a_page_elsewhere_stays_where_it_is() -> None:
+    """A source may name pages of another host, such as a scheduler's own."""
+    shown = poller(browser_url="https://mlflow.example")
+    shown.source = SimpleNamespace(home_url=shown.source.home_url, pipeline_url=lambda *_: "https://other.example/7")
+    assert backend_pages.of_pipeline(shown, "fraud") == "https://other.example/7"

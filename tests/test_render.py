@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import _gojsonnet
 import pytest
 import yaml
 from tests.support.programs import program
@@ -72,6 +73,7 @@ def test_the_files_are_where_prometheus_alertmanager_and_grafana_look(tmp_path: 
         "prometheus/rules/pipelines.yml",
         "prometheus/rules/recording-baselines.yml",
         "prometheus/rules/recording-endpoints.yml",
+        "prometheus/rules/recording-layers.yml",
         "prometheus/rules/recording-overview.yml",
         "prometheus/rules/recording-services.yml",
         "prometheus/rules/recording.yml",
@@ -115,16 +117,29 @@ def _copy_mixin(to: Path) -> None:
     shutil.copy(ROOT / "mixin.libsonnet", to)
 
 
-@pytest.mark.parametrize("format", ["files", "kubernetes"])
-def test_the_jsonnet_program_gives_what_render_gives(format: str) -> None:
-    data = configured(services=SERVICES, alerting={"page": {"webhook": {"url": "http://127.0.0.1:5001/"}}})
-    arguments = {"config": json.dumps(data.for_jsonnet()), "format": json.dumps(format)}
-    options = [part for name, code in arguments.items() for part in ("--tla-code", f"{name}={code}")]
-    done = subprocess.run(
-        [tool("jsonnet"), "-J", ROOT, *options, ROOT / "provisioning/files.jsonnet"], capture_output=True, text=True
+def test_the_jsonnet_program_gives_what_render_gives() -> None:
+    config_data = json.dumps(_told().for_jsonnet())
+    done = _jsonnet("--tla-code", f"config={config_data}", str(ROOT / "provisioning/files.jsonnet"))
+    assert done == json.loads(render.evaluate("provisioning/files.jsonnet", {"config": config_data}))
+
+
+def test_the_jsonnet_program_gives_the_same_kubernetes_objects() -> None:
+    """Of a small dashboard and small rules: the real ones, as text inside of JSON, take that program minutes."""
+    objects = (
+        "(import 'provisioning/kubernetes/kubernetes.libsonnet')(%s, {a: {groups: []}}, {'ml-a.json': {panels: [1]}})"
     )
+    code = objects % json.dumps(_told().for_jsonnet())
+    assert _jsonnet("-e", code) == json.loads(_gojsonnet.evaluate_snippet("code", code, jpathdir=[str(ROOT)]))
+
+
+def _told() -> Any:
+    return configured(services=SERVICES, alerting={"page": {"webhook": {"url": "http://127.0.0.1:5001/"}}})
+
+
+def _jsonnet(*arguments: str) -> Any:
+    done = subprocess.run([tool("jsonnet"), "-J", ROOT, *arguments], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout) == json.loads(render.evaluate("provisioning/files.jsonnet", arguments))
+    return json.loads(done.stdout)
 
 
 def test_the_plain_mixin_has_the_same_alerts_and_takes_overrides() -> None:
@@ -150,10 +165,7 @@ def test_the_plain_mixin_has_the_same_alerts_and_takes_overrides() -> None:
 
 def _mixin(code: str) -> Any:
     parts = "alerts: m.prometheusAlerts, rules: m.prometheusRules, dashboards: m.grafanaDashboards"
-    code = f"local m = {code}; {{ {parts} }}"
-    done = subprocess.run([tool("jsonnet"), "-J", ROOT, "-e", code], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
+    return _jsonnet("-e", f"local m = {code}; {{ {parts} }}")
 
 
 def test_the_jsonnet_is_formatted() -> None:

@@ -117,9 +117,13 @@ CASES: dict[str, tuple[Series, dict[int, States]]] = {
         WELL | firing("ticket", "ml-exporter", values="1x20 stale"),
         {20: {"fraud": FINE, "ml-exporter": TICKET}, 21: {"fraud": FINE}},
     ),
-    "without an exporter there is no state but what still alerts": (
+    "without an exporter a service is out of sight, for an hour": (
         {series: f"{values.removesuffix('x60')}x20 stale" for series, values in WELL.items()} | firing("page", "churn"),
-        {20: {"fraud": FINE, "churn": PAGE}, 21: {"churn": PAGE}},
+        {20: {"fraud": FINE, "churn": PAGE}, 21: {"fraud": UNKNOWN, "churn": PAGE}, 79: {"fraud": UNKNOWN}, 82: {}},
+    ),
+    "a service that is taken out of the configuration is gone": (
+        WELL | {SERVICE.replace("fraud", "old"): "1x20 stale"},
+        {20: {"fraud": FINE, "old": UNKNOWN}, 21: {"fraud": FINE}},
     ),
 }
 

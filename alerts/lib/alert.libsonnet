@@ -74,7 +74,7 @@ local impacts(config, alert) = [
       'var-' + name + '={{ $labels.' + variables[name] + ' | urlquery }}'
       for name in std.objectFields(variables)
     ];
-    std.join('?', [config.alerting.dashboard_url + '/d/' + components[component].page]
+    std.join('?', [std.rstripChars(config.alerting.dashboard_url, '/') + '/d/' + components[component].page]
                   + (if query == [] then [] else [std.join('&', query)])),
 
   // What users may notice: the objective's own words, else the service's, else the alert's.
@@ -104,7 +104,7 @@ local impacts(config, alert) = [
       description: alert.description,
       [if std.objectHas(alert, 'impact') then 'impact']: $.impact(config, alert),
       [if std.objectHas(firstChecks, alert.name) then 'check']: plain(firstChecks[alert.name]),
-      runbook_url: config.alerting.runbook_url + '/' + alert.name + '.md',
+      runbook_url: std.rstripChars(config.alerting.runbook_url, '/') + '/' + alert.name + '.md',
       dashboard_url: $.dashboardUrl(config, alert.component),
     },
   },

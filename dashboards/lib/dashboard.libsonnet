@@ -102,7 +102,7 @@ local place(panels) =
   // The page that says what to do about an alert.
   runbook(config):: {
     title: 'Runbook',
-    url: config.alerting.runbook_url + '/${__data.fields.alertname}.md',
+    url: std.rstripChars(config.alerting.runbook_url, '/') + '/${__data.fields.alertname}.md',
     targetBlank: true,
   },
 

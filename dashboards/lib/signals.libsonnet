@@ -32,7 +32,7 @@ function(
     q.age(q.of('min', by, m.ml_run_oldest_active_timestamp_seconds, [pipelines, 'state="%s"' % state]));
   // What is counted of several pipelines together is added up, of one at a time there is nothing to add.
   local together(more, expr) =
-    if std.member(std.split(by, ', '), 'pipeline') then 'max by (%s) (%s)' % [labels(more), expr]
+    if std.member(std.split(std.strReplace(by, ' ', ''), ','), 'pipeline') then 'max by (%s) (%s)' % [labels(more), expr]
     else 'sum by (%s) (max by (%s, %s) (%s))' % [labels(more), q.PIPELINE, more, expr];
   // Batch runs are few: within an hour there is often none.
   local ofTheDay(counter, more, matchers=[]) =

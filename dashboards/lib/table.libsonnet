@@ -9,6 +9,7 @@ function(width, height, about)
   local names = { ml_service: 'service', ml_endpoint: 'endpoint', alertname: 'alert', slo: 'objective' } + std.get(about, 'names', {});
   local column(index) = if std.length(about.columns) == 1 then 'Value' else 'Value #' + std.char(65 + index);
   local numbers = std.range(0, std.length(about.columns) - 1);
+  local hidden(index) = std.get(about.columns[index], 'hidden', false);
   local property(from, key, id, convert) = if std.objectHas(from, key) then [{ id: id, value: convert(from[key]) }] else [];
   local same(value) = value;
   local linked = std.get(about, 'linked', {});
@@ -38,6 +39,7 @@ function(width, height, about)
                       ),
         }
         for index in numbers
+        if !hidden(index)
       ] + [
         { matcher: { id: 'byName', options: label }, properties: [{ id: 'links', value: linked[label] }] }
         for label in std.objectFields(linked)
@@ -51,7 +53,7 @@ function(width, height, about)
       {
         id: 'organize',
         options: {
-          excludeByName: { Time: true } + { [column(index)]: true for index in numbers if std.get(about.columns[index], 'hidden', false) },
+          excludeByName: { Time: true } + { [column(index)]: true for index in numbers if hidden(index) },
           indexByName: {
             [about.keys[index]]: index
             for index in std.range(0, std.length(about.keys) - 1)

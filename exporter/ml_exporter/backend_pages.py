@@ -30,6 +30,6 @@ def of_backend(poller: Poller) -> str | None:
 
 def _for_browser(poller: Poller, url: str | None) -> str | None:
     browser_url, home = poller.configured.common.browser_url, poller.source.home_url()
-    if url is None or home is None or browser_url is None:
+    if url is None or home is None or browser_url is None or not url.startswith(home):
         return url
     return browser_url + url.removeprefix(home)
