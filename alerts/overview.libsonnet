@@ -17,6 +17,8 @@ local t = import 'lib/text.libsonnet';
     q.of('max', q.PIPELINE, m.ml_run_last_finished_timestamp_seconds, ['state=~"succeeded|failed|timed_out"']),
   ],
   local late = q.late(),
+  // Of a source that is not read nobody knows how late it is by now.
+  local lateNow = '(' + late + ')\nand on (source)\n' + sources.sourceRead,
   local p99 = 'histogram_quantile(0.99, sum by (%s, le) (max by (%s, le) (increase(%s_bucket[1h]))))' % [
     e.MODEL,
     e.VERSION,
@@ -64,8 +66,8 @@ local t = import 'lib/text.libsonnet';
         // An hour of all histograms is read each time.
         interval: '1m',
         rules: [
-          // Of a source that is not read nobody knows how late it is by now.
-          { record: recorded.late, expr: of('max', '(' + late + ')\nand on (source)\n' + sources.sourceRead) },
+          { record: recorded.late, expr: of('max', lateNow) },
+          { record: recorded.latePipeline, expr: '(' + lateNow + ') > 0' },
           // Nothing where no probe went well: that is no number.
           { record: recorded.p99, expr: of('max', p99 + ' >= 0') },
           {

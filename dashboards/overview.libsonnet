@@ -25,6 +25,8 @@ function(config)
 
   local service(record, operation='max') = '%s by (ml_service) (%s{%s})' % [operation, record, chosen];
   local failures = q.of('max', q.PIPELINE, m.ml_pipeline_consecutive_failures, [chosen]);
+  // Of those that are late; of all, it would be asked for thousands.
+  local latest = q.select(overview.latePipeline, [chosen]);
   local well = (import '../alerts/lib/endpoint_queries.libsonnet')(config).well([chosen]);
   local up = q.source(m.ml_source_up);
   local left = '%s{%s}' % [slo.budgetRemaining, chosen];
@@ -38,6 +40,8 @@ function(config)
     description='What is failing, late, worse or unknown, since when, and whose it is.',
     variables=[d.variable('service', 'ml_service', recorded.serviceState, several=true)],
     links=d.siblings('ml-overview', ['service']),
+    // What is now, and how it came; a day of hundreds of services is much to read.
+    from='now-6h',
     // Pages only: tickets of hundreds of services would hide everything.
     annotations=[d.moved(chosen), d.firing(chosen + ', severity="page"')],
     panels=[
@@ -130,11 +134,11 @@ function(config)
         sort: ['Failures in a row', true],
         rows: {
           on: q.PIPELINE,
-          expr: '(topk(50, %s > 0)\nor\ntopk(50, (%s) > 0))' % [failures, s.lateness.query.expr],
+          expr: '(topk(50, %s > 0)\nor\ntopk(50, %s))' % [failures, latest],
         },
         columns: [
           { name: 'Failures in a row', steps: s.consecutiveFailures.steps, expr: failures },
-          { name: 'Late by', unit: 's', steps: s.lateness.steps, expr: s.lateness.query.expr },
+          { name: 'Late by', unit: 's', steps: s.lateness.steps, expr: latest },
           { name: 'Last success', unit: 'dateTimeFromNow', expr: s.lastSuccess.query.expr },
         ],
       }),

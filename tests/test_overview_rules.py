@@ -95,6 +95,7 @@ RECORDED = {
     'ml:pipelines:count{layer="model"}': 1,
     'ml:pipelines_succeeding:count{layer="model"}': 0,
     "ml:pipeline_late_seconds:max": 900,
+    'ml:pipeline_late:seconds{source="a", pipeline="clean"}': 900,
     "ml:endpoint_models:count": 2,
     "ml:endpoint_models_predicting:count": 1,
     "ml:probe_seconds:p99_1h_max": 0.1 + 0.99 * 1.9,

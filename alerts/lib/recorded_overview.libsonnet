@@ -11,6 +11,8 @@
 
   // By ml_service: of the latest pipeline, in seconds.
   late: 'ml:pipeline_late_seconds:max',
+  // By source, ml_service and pipeline: of those that are late, in seconds.
+  latePipeline: 'ml:pipeline_late:seconds',
   // Models of endpoints, and those of them whose last probe went well.
   models: 'ml:endpoint_models:count',
   predicting: 'ml:endpoint_models_predicting:count',
