@@ -23,6 +23,11 @@ EXCEPTIONS = {
     "ml-pipeline: Duration of runs, and the usual one: B": "what is usual is known after two weeks",
 }
 """Queries that return nothing from the demo, and why."""
+LATE = {
+    "ml-overview: annotation Alerts": "it marks pages: the first fires when the champion is wrong",
+    "ml-overview: Endpoints in trouble: A": "none is in trouble until the champion is wrong",
+}
+"""Queries that may return nothing yet, and why."""
 AT_MOST = 0.05
 """Share of the queries that may be exceptions."""
 CYCLE = 8.0
@@ -48,10 +53,12 @@ def test_whatever_is_chosen_every_query_of_every_dashboard_returns_something(
 ) -> None:
     began = time.monotonic()
     asked = Unanswered(rendered(stack.rendered / "grafana" / "dashboards"), Prometheus(stack.url("prometheus")))
-    asked.wait(set(EXCEPTIONS), FILLED_WITHIN)
+    asked.wait({*EXCEPTIONS, *LATE}, FILLED_WITHIN)
     stack.check()
     with capsys.disabled():
         empty = ", ".join(f"{len(asked.left[choice])} with {choice}" for choice in CHOICES)
         print(f"\n{asked.count} queries, empty: {empty}; after {time.monotonic() - began:.0f} s of a running demo")
-    assert asked.left == {choice: set(EXCEPTIONS) for choice in CHOICES}
-    assert len(EXCEPTIONS) <= AT_MOST * asked.count
+    assert {choice: asked.left[choice] - set(LATE) for choice in CHOICES} == {
+        choice: set(EXCEPTIONS) for choice in CHOICES
+    }
+    assert len(EXCEPTIONS) + len(LATE) <= AT_MOST * asked.count
