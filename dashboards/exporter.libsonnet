@@ -58,12 +58,8 @@ function(config)
         links: [d.out(config).source],
         sort: ['Data as of', false],
         columns: [
-          {
-            name: 'Last poll',
-            mappings: panel.meaning([[0, 'failed', colour.hurt], [1, 'ok', colour.fine]]),
-            expr: of(m.ml_source_up),
-          },
-          { name: 'Data as of', unit: 'dateTimeFromNow', expr: '1000 * ' + of(m.ml_source_last_success_timestamp_seconds) },
+          { name: 'Last poll', mappings: s.sourceUp.mappings, expr: s.sourceUp.query.expr },
+          { name: s.dataAsOf.title, unit: s.dataAsOf.unit, expr: s.dataAsOf.query.expr },
           { name: 'History read', unit: 'percentunit', expr: of(m.ml_source_backfill_progress_ratio) },
           { name: 'Series', expr: of(m.ml_source_series) },
           { name: 'Series limit', expr: of(m.ml_source_series_limit) },

@@ -99,14 +99,14 @@ function(config)
             unit: 'percentunit',
             steps: state.budgetSteps,
             expr: service(slo.budgetRemaining, 'min'),
-            links: [d.link('Objectives', 'ml-objectives', { service: '${__data.fields.ml_service:percentencode}' })],
+            links: [d.to.objectives],
           },
           {
             name: 'Burn rate',
             unit: 'suffix: ×',
-            steps: [[colour.fine, 0], [colour.look, 1]],
+            steps: state.burnSteps,
             expr: 'max by (ml_service) (%s)' % objectives(config, chosen).burnOver('page_fast'),
-            links: [d.link('Objectives', 'ml-objectives', { service: '${__data.fields.ml_service:percentencode}' })],
+            links: [d.to.objectives],
           },
           { name: 'Late by', unit: 's', steps: s.lateness.steps, expr: service(overview.late) },
           {

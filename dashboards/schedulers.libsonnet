@@ -18,7 +18,22 @@ function(config)
     links=d.siblings('ml-schedulers'),
     annotations=[d.firing(sources)],
     panels=[
-      panel.timeline(24, 5, panel.top(s.sourceUp + fed, 10, least=true)),
+      panel.table(12, 6, {
+        title: 'Schedulers',
+        description: 'Where everything comes from, and how old it is; a click leads to its own pages.',
+        unit: 'short',
+        feed: fed.feed,
+        keys: ['source', 'kind'],
+        links: [d.out(config).source],
+        linked: { source: [d.to.source] },
+        sort: [s.dataAsOf.title, false],
+        columns: [
+          { name: 'Last poll', mappings: s.sourceUp.mappings, expr: s.sourceUp.query.expr },
+          { name: s.dataAsOf.title, unit: s.dataAsOf.unit, expr: s.dataAsOf.query.expr },
+          { name: 'Kind', hidden: true, expr: 'max by (source, kind) (%s{%s})' % [m.ml_source_info, sources] },
+        ],
+      }),
+      panel.timeline(12, 6, panel.top(s.sourceUp + fed, 10, least=true)),
       panel.lines(12, panel.top(s.heartbeatAge + fed)),
       panel.bars(12, 8, panel.top(s.loadErrors + fed)),
       d.heading('What waits, and for what'),

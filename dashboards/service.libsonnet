@@ -88,7 +88,6 @@ function(config)
           ],
         },
       }),
-
     ] + (if hurts.any then [
            panel.stat(24, {
              title: 'What it hurts',

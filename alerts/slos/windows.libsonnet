@@ -32,6 +32,7 @@ local minutes(seconds) = 60 * std.floor(seconds / 60 + 0.5);
   outage:: { bad: 3, good: 0.01, within: ['page_slow', 'ticket_fast', 'ticket_slow'] },
   // How much less than `minimum_bad` is enough: rates count an event as 0.83 to 1.11 of one, by the phase of scrapes.
   rounding:: 0.55,
+  madeFor:: MADE_FOR,
   names:: ['page_fast', 'page_slow', 'ticket_fast', 'ticket_slow'],
 
   // The tiers of an objective over `period` seconds, each with its `factor`.

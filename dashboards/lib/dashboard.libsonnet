@@ -6,6 +6,8 @@ local colour = import 'colours.libsonnet';
 // For so many seconds an instant is told: none is missed, however long the time shown, and none is told at every step.
 local TOLD = 86400;
 
+local titled(name) = std.asciiUpper(name[0]) + std.substr(name, 1, std.length(name) - 1);
+
 local place(panels) =
   std.foldl(
     function(state, panel)
@@ -42,7 +44,7 @@ local place(panels) =
   variable(name, label, metric, several):: {
     local query = 'label_values(%s, %s)' % [metric, label],
     name: name,
-    label: std.asciiUpper(name[0]) + std.substr(name, 1, std.length(name) - 1),
+    label: titled(name),
     type: 'query',
     datasource: { type: 'prometheus', uid: '${datasource}' },
     query: { query: query, refId: name },
@@ -86,6 +88,7 @@ local place(panels) =
     endpoint: $.link('Open this endpoint', 'ml-endpoints', of({ endpoint: 'ml_endpoint' })),
     model: $.link('Open this model', 'ml-models', of({ model: 'model' })),
     objective: $.link('Open this objective', 'ml-objectives', of({ service: 'ml_service', slo: 'slo' })),
+    objectives: $.link('Objectives', 'ml-objectives', of({ service: 'ml_service' })),
     source: $.link('Open this source', 'ml-exporter', of({ source: 'source' })),
   },
 
@@ -145,6 +148,7 @@ local place(panels) =
     tagKeys: 'severity',
     step: '60s',
   },
+
   // The time that a figure tells, not the times at which it is told.
   failed(chosen):: {
     name: 'Runs failed',
@@ -162,7 +166,7 @@ local place(panels) =
   // A variable whose values are known: all of them, or some.
   values(name, list):: {
     name: name,
-    label: std.asciiUpper(name[0]) + std.substr(name, 1, std.length(name) - 1),
+    label: titled(name),
     type: 'custom',
     query: std.join(',', list),
     options: [],

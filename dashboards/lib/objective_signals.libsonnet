@@ -2,7 +2,6 @@
 local slo = import '../../alerts/lib/recorded_slos.libsonnet';
 local t = import '../../alerts/lib/text.libsonnet';
 local windows = import '../../alerts/slos/windows.libsonnet';
-local colour = import 'colours.libsonnet';
 local state = import 'state.libsonnet';
 
 //   chosen: which objectives, as matchers
@@ -11,9 +10,9 @@ function(config, chosen)
   // The long window of a tier's alert, by the objective's own window: that of a short one is shorter.
   local long(tier) = [{ period: t.duration(period), window: t.duration(windows.of(period)[tier].long) } for period in periods];
   local of(record, more='') = '%s{%s%s}' % [record, chosen, more];
-  // An objective may be grouped: what it is grouped by is said behind its name.
   // Of an hour, by the slices of time that are recorded: a gap adds nothing. A second less, or it would be a slice too many.
   local summed(series) = t.number(windows.slice) + ' * sum_over_time(' + series + '[3599s])';
+  // An objective may be grouped: what it is grouped by is said behind its name.
   local each = '{{slo}} {{ml_endpoint}} {{model}} {{version}} {{source}} {{pipeline}}';
   local burning(tier) = std.join('\nor\n', [
     of(slo.burnRate, ', slo_window="%s", window="%s"' % [each.period, each.window])
@@ -60,7 +59,7 @@ function(config, chosen)
       title: 'Burn rate by window',
       description: 'How many times as fast as allowed the budget burns, by window; an alert wants a long and a short one of them.',
       unit: 'suffix: ×',
-      steps: [[colour.fine, 0], [colour.look, 1], [colour.hurt, 6]],
+      steps: state.burnSteps,
       queries: [{ legend: each + ' {{window}}', expr: 'max without (slo_window) (%s)' % std.join('\nor\n', [burning(tier) for tier in windows.names]) }],
     },
     spent: {

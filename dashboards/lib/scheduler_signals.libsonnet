@@ -17,6 +17,12 @@ function(config, sources)
       mappings: panel.meaning([[0, 'failed', colour.hurt], [1, 'ok', colour.fine]]),
       queries: [{ legend: '{{source}}', expr: q.of('max', 'source', m.ml_source_up, [sources]) }],
     },
+    dataAsOf: {
+      title: 'Data as of',
+      description: 'When each source was last read: what is shown about it is as old.',
+      unit: 'dateTimeFromNow',
+      queries: [{ legend: '{{source}}', expr: '1000 * ' + q.of('max', 'source', m.ml_source_last_success_timestamp_seconds, [sources]) }],
+    },
     heartbeatAge: {
       title: 'Age of heartbeats',
       description: 'Time since each part of a scheduler was last alive, up to the last poll.',

@@ -1,6 +1,7 @@
 // How a pipeline does, as one number with a word. Unknown has a number of its own, so that it is never taken for fine.
 local m = import '../../alerts/lib/metrics.libsonnet';
 local recorded = import '../../alerts/lib/recorded.libsonnet';
+local windows = import '../../alerts/slos/windows.libsonnet';
 local colour = import 'colours.libsonnet';
 
 {
@@ -18,6 +19,9 @@ local colour = import 'colours.libsonnet';
     [2, 'ticket', colour.look],
     [3, 'page', colour.hurt],
   ],
+
+  // How fast a budget burns: from 1 on it ends before its window does, from the factor of the slower page on it pages.
+  burnSteps: [[colour.fine, 0], [colour.look, 1], [colour.hurt, windows.of(windows.madeFor).page_slow.factor]],
 
   // Of an error budget that is left, and of how much worse than its baseline a figure is.
   budgetSteps: [[colour.hurt, -10000], [colour.look, 0], [colour.fine, 0.25]],
