@@ -29,7 +29,6 @@ function(config)
       panel.table(24, 10, {
         title: 'How often, and how long',
         description: 'How often each alert began, how long it fired in all, and how long each time: often and short is noise. The two hundred that fired longest.',
-        unit: 'short',
         feed: 'nothing fired that is known of',
         keys: ['severity', 'alertname', 'ml_service'],
         sort: ['Times', true],
@@ -43,7 +42,7 @@ function(config)
           { name: 'Each time', unit: 's', expr: '60 * %s\n/\n(%s > 0)' % [minutes, began] },
         ],
       }),
-      panel.lines(12, {
+      panel.lines(24, {
         title: 'Alerts firing',
         description: 'By severity, over time.',
         unit: 'short',
@@ -53,13 +52,6 @@ function(config)
         feed: 'nothing fires that is known of',
         queries: [{ legend: '{{severity}}', expr: 'count by (severity) (%s)' % now }],
       }),
-      panel.bars(12, 8, {
-        title: 'Which fired longest',
-        description: 'The twenty that fired longest in the time that is shown.',
-        unit: 's',
-        feed: 'nothing fired that is known of',
-        query: { legend: '{{severity}} {{alertname}} {{ml_service}}', expr: 'sort_desc(topk(20, 60 * %s))' % minutes },
-      }),
       panel.timeline(24, 10, panel.top({
         title: 'When they fired',
         description: 'A gap is a time in which it did not.',
@@ -67,6 +59,6 @@ function(config)
         feed: 'nothing fires that is known of',
         mappings: panel.meaning([[1, 'firing', colour.hurt]]),
         queries: [{ legend: '{{alertname}} {{ml_service}}', expr: one }],
-      }, by='sum')),
+      }, panel.rows(10), by='sum')),
     ]
   )

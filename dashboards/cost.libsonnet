@@ -21,7 +21,6 @@ function(config)
       panel.table(24, 8, {
         title: 'Services',
         description: 'What each service costs a day: its runs of the last day, and its endpoints at their price of an hour.',
-        unit: 'short',
         keys: ['ml_service', 'currency'],
         sort: ['Runs, a day', true],
         links: [d.to.service],
@@ -36,7 +35,6 @@ function(config)
       panel.table(24, 8, {
         title: 'Trainings',
         description: 'What the last success of each pipeline cost, and a step of it (an epoch, for most); the hundred dearest.',
-        unit: 'short',
         keys: ['ml_service', 'source', 'pipeline', 'currency'],
         sort: ['Last run', true],
         links: [d.to.pipeline],

@@ -31,8 +31,7 @@ function(config)
     panels=[
       panel.table(24, 9, {
         title: 'Endpoints',
-        description: 'A line a model; the first hundred of those that fail longest. An empty cell: nothing tells it.',
-        unit: 'short',
+        description: 'A line a model; the first hundred of those that fail longest. Availability of a day, latency of an hour and the age of what is known are those of probes, requests and errors those that the server counts. An empty cell: nothing tells it.',
         keys: ['ml_service', 'ml_endpoint', 'model', 'protocol', 'server'],
         sort: ['Failing for', true],
         links: [d.to.endpoint],
@@ -40,17 +39,17 @@ function(config)
         rows: { on: 'ml_service, ml_endpoint, model', expr: 'topk(100, %s)' % s.failingFor.query.expr },
         columns: [
           { name: 'Failing for', unit: 's', steps: s.failingFor.steps, expr: described },
-          { name: 'Availability, one day', unit: 'percentunit', expr: s.availability.query.expr },
-          { name: 'p50 of probes', unit: 's', expr: s.probeLatency.queries[0].expr },
-          { name: 'p99 of probes', unit: 's', expr: s.probeLatency.queries[1].expr },
-          { name: 'Requests a second', unit: 'reqps', expr: s.requests.query.expr },
+          { name: 'Availability', unit: 'percentunit', expr: s.availability.query.expr },
+          { name: 'p50', unit: 's', expr: s.probeLatency.queries[0].expr },
+          { name: 'p99', unit: 's', expr: s.probeLatency.queries[1].expr },
+          { name: 'Requests', unit: 'reqps', expr: s.requests.query.expr },
           { name: 'Errors', unit: 'percentunit', steps: s.errors.steps, expr: s.errors.query.expr },
-          { name: s.probeAge.title, unit: 's', expr: s.probeAge.query.expr },
+          { name: 'Age', unit: 's', expr: s.probeAge.query.expr },
         ],
       } + probed),
 
       d.heading('From outside: what probes see'),
-      panel.timeline(12, 8, panel.top(s.checks + probed, least=true)),
+      panel.timeline(12, 8, panel.top(s.checks + probed, panel.rows(8), least=true)),
       panel.lines(12, panel.top(s.probes { style: 'bars', fill: 60, stacked: true } + probed)),
       panel.lines(12, panel.top(s.probeLatency { exemplars: true } + probed)),
       panel.lines(12, panel.top(s.probeAge + probed)),
@@ -82,7 +81,6 @@ function(config)
       panel.table(8, 8, {
         title: 'Lists of models',
         description: 'Whether the list of models could be read where endpoints are found by it, and how many of it are wanted; the first hundred.',
-        unit: 'short',
         feed: 'set discover: of the endpoint',
         keys: ['ml_endpoint'],
         sort: ['List', false],

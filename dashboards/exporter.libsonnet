@@ -52,7 +52,6 @@ function(config)
       panel.table(24, 8, {
         title: 'Sources',
         description: 'Where everything comes from, and how old it is.',
-        unit: 'short',
         feed: 'list sources:',
         keys: ['source', 'kind'],
         links: [d.out(config).source],
@@ -66,7 +65,7 @@ function(config)
           { name: 'Kind', hidden: true, expr: of(m.ml_source_info, 'source, kind') },
         ],
       }),
-      panel.timeline(12, 8, panel.top(s.sourceUp { feed: 'list sources:' }, least=true)),
+      panel.timeline(12, 8, panel.top(s.sourceUp { feed: 'list sources:' }, panel.rows(8), least=true)),
       panel.lines(12, line(
         'Polls that failed',
         'Polls per second that failed, by reason.',

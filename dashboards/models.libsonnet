@@ -51,7 +51,6 @@ function(config)
       panel.table(24, 8, {
         title: 'Aliases',
         description: 'What each alias points at, since when, and how old the version is; the two hundred oldest.',
-        unit: 'short',
         keys: ['source', 'model', 'alias', 'version'],
         sort: ['model', false],
         links: [d.to.model],
@@ -76,7 +75,6 @@ function(config)
       panel.table(24, 10, {
         title: 'Quality on each data set',
         description: 'Figures of the versions that have an alias, beside those of the live one and their own baseline: positive is worse, whichever way is better; the three hundred worst.',
-        unit: 'short',
         keys: ['source', 'model', 'metric', 'dataset', 'alias', 'version'],
         sort: ['model', false],
         links: [d.to.model],
@@ -112,7 +110,6 @@ function(config)
       panel.table(24, 8, {
         title: 'Versions',
         description: 'Versions with an alias and the newest one: the pipeline that trained them, the data set, and when.',
-        unit: 'short',
         keys: ['model', 'version', 'source', 'pipeline', 'dataset', 'digest'],
         sort: ['Registered', true],
         links: [d.to.pipeline] + d.out(config).pipeline,

@@ -21,8 +21,7 @@ function(config)
     panels=[
       panel.table(24, 10, {
         title: 'Objectives',
-        description: 'A line an objective, or a group of one; the two hundred with the least left, after those of which nothing is known.',
-        unit: 'short',
+        description: 'A line an objective, or a group of one; the two hundred with the least left, after those of which nothing is known. Bad is the share of the events of its window.',
         feed: 'write slos:',
         keys: ['ml_service', 'slo', 'ml_endpoint', 'model', 'version', 'source', 'pipeline'],
         links: [d.to.objective],
@@ -32,7 +31,7 @@ function(config)
         columns: [
           { name: 'Budget left', unit: 'percentunit', steps: s.budget.steps, expr: s.budget.query.expr },
           { name: 'Promised', unit: 'percentunit', expr: s.promised.query.expr },
-          { name: 'Bad, share of its window', unit: 'percentunit', expr: s.bad.query.expr },
+          { name: 'Bad', unit: 'percentunit', expr: s.bad.query.expr },
           { name: 'Budget lasts', unit: 's', expr: s.lasts.query.expr },
         ] + [
           { name: 'Burn, ' + s.windowOf(tier), unit: 'suffix: ×', steps: s.burn.steps, expr: s.burnOver(tier) }

@@ -80,7 +80,6 @@ function(config)
       panel.table(24, 10, {
         title: 'Services',
         description: 'The worst of each service: "unknown" means that something of it cannot be seen now; an empty cell, that nothing tells it.',
-        unit: 'short',
         links: [d.to.service],
         keys: ['ml_service', 'owner', 'tier'] + (if hurts.any then [hurts.label] else []),
         [if hurts.any then 'mapped']: { [hurts.label]: hurts.mappings },
@@ -126,18 +125,17 @@ function(config)
       f.table(100, 'Alerts'),
       panel.table(12, 8, {
         title: 'Pipelines in trouble',
-        description: 'Those that fail or are late, the worst fifty of each, and when they last succeeded.',
-        unit: 'short',
+        description: 'Those that fail (failures in a row) or are late, the worst fifty of each, and when they last succeeded.',
         links: [d.to.pipeline],
         feed: 'none that is known of',
         keys: ['ml_service', 'source', 'pipeline'],
-        sort: ['Failures in a row', true],
+        sort: ['Failures', true],
         rows: {
           on: q.PIPELINE,
           expr: '(topk(50, %s > 0)\nor\ntopk(50, %s))' % [failures, latest],
         },
         columns: [
-          { name: 'Failures in a row', steps: s.consecutiveFailures.steps, expr: failures },
+          { name: 'Failures', steps: s.consecutiveFailures.steps, expr: failures },
           { name: 'Late by', unit: 's', steps: s.lateness.steps, expr: latest },
           { name: 'Last success', unit: 'dateTimeFromNow', expr: s.lastSuccess.query.expr },
         ],
@@ -145,7 +143,6 @@ function(config)
       panel.table(12, 8, {
         title: 'Endpoints in trouble',
         description: 'Models whose last probe did not go well, since when; the fifty that fail longest.',
-        unit: 'short',
         links: [d.to.endpoint],
         feed: 'none that is known of',
         keys: ['ml_service', 'ml_endpoint', 'model'],
@@ -155,7 +152,6 @@ function(config)
       panel.table(24, 6, {
         title: 'Models in trouble',
         description: 'Live versions that are worse than their baseline, by figure and data set, the fifty worst.',
-        unit: 'short',
         links: [d.to.model],
         feed: 'none that is known of',
         keys: ['ml_service', 'source', 'model', 'version', 'metric', 'dataset'],

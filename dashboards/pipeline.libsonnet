@@ -58,7 +58,7 @@ function(config)
       panel.lines(12, s.duration),
       panel.lines(12, s.successAge),
       panel.buckets(12, {
-        title: 'Successes by duration',
+        title: 'Successes by duration (s)',
         description: 'Successes in the time shown, by upper bound of their duration in seconds.',
         unit: 'short',
         query: {
@@ -70,9 +70,9 @@ function(config)
       panel.lines(12, s.runsUsual { feed: 'known after two weeks' }),
       panel.lines(12, s.runSecondsUsual { feed: 'known after two weeks' }),
       panel.stat(8, s.lastFinished),
-      panel.stat(4, s.lastDue { feed: 'it has no timetable' }),
+      panel.stat(4, s.lastDue),
       panel.stat(4, {
-        title: 'Oldest running since',
+        title: 'Runs since',
         description: 'When the oldest run that runs now was started; "no data" when nothing runs.',
         unit: 'dateTimeFromNow',
         query: {
@@ -114,7 +114,6 @@ function(config)
       panel.table(24, 7, {
         title: 'Versions trained here',
         description: 'Model versions that came from this pipeline (those with an alias, and the newest), and their data.',
-        unit: 'short',
         feed: 'register models from its runs',
         links: [d.to.model],
         keys: ['model', 'version', 'dataset', 'digest'],
@@ -136,7 +135,6 @@ function(config)
       panel.table(24, 8, {
         title: 'Tasks, last finished',
         description: 'When a run of each task last ended, for each way to end.',
-        unit: 'short',
         keys: ['task', 'state'],
         sort: ['When', true],
         columns: [{ name: 'When', unit: 'dateTimeFromNow', expr: s.taskLastFinished.query.expr }],

@@ -21,7 +21,6 @@ function(config)
       panel.table(12, 6, {
         title: 'Schedulers',
         description: 'Where everything comes from, and how old it is; a click leads to its own pages.',
-        unit: 'short',
         feed: fed.feed,
         keys: ['source', 'kind'],
         links: [d.out(config).source],
@@ -33,7 +32,7 @@ function(config)
           { name: 'Kind', hidden: true, expr: 'max by (source, kind) (%s{%s})' % [m.ml_source_info, sources] },
         ],
       }),
-      panel.timeline(12, 6, panel.top(s.sourceUp + fed, 10, least=true)),
+      panel.timeline(12, 6, panel.top(s.sourceUp + fed, panel.rows(6), least=true)),
       panel.lines(12, panel.top(s.heartbeatAge + fed)),
       panel.bars(12, 8, panel.top(s.loadErrors + fed)),
       d.heading('What waits, and for what'),
@@ -49,7 +48,6 @@ function(config)
       panel.table(24, 8, {
         title: 'Late by their timetable',
         description: 'Pipelines of which a run is due, the fifty latest.',
-        unit: 'short',
         feed: 'nothing is late that is known of, or nothing has a timetable',
         keys: ['ml_service', 'source', 'pipeline'],
         sort: ['Late by', true],

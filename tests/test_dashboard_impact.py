@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from tests.support.dashboards import fields
+
 from ml_exporter import config, render
 
 IMPACT = "Fraud is not caught"
@@ -25,7 +27,8 @@ def test_the_overview_has_a_column_that_says_it() -> None:
     table = panel("ml-overview", "Services", SERVICES)
     assert table
     (said,) = [each for each in table["fieldConfig"]["overrides"] if each["matcher"]["options"] == "impact"]
-    assert words(said["properties"][0]["value"]) == {"fraud": IMPACT, "churn": "not said"}
+    (mappings,) = [each["value"] for each in said["properties"] if each["id"] == "mappings"]
+    assert words(mappings) == {"fraud": IMPACT, "churn": "not said"}
     assert any('"impact", "$1", "ml_service"' in target["expr"] for target in table["targets"])
 
 
@@ -39,4 +42,7 @@ def test_the_page_of_a_service_says_it() -> None:
 
 def test_where_nobody_says_it_nothing_is_shown() -> None:
     assert panel("ml-service", "What it hurts", SERVICES[1:]) is None
-    assert "impact" not in json.dumps(panel("ml-overview", "Services", SERVICES[1:]))
+    table = panel("ml-overview", "Services", SERVICES[1:])
+    assert table
+    assert "impact" not in fields(table)
+    assert "impact" not in json.dumps(table["targets"])

@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import itertools
+import re
 from typing import Any
 
 import pytest
-from tests.support.dashboards import DASHBOARDS
+from tests.support.dashboards import DASHBOARDS, fields
 from tests.support.grafana import panels
 
 COLUMNS = 24
+PIXELS = 1280
+_SIDES, _BETWEEN, _FRAME = 32, 8, 2
+"""Pixels beside all panels, between two, and of a panel's frame, as Grafana has them."""
+_UNIT, _BESIDE_ROWS, _ROW = 38, 90, 18
+"""Pixels of a unit of height, of what a timeline has beside its rows, and of a row with letters that can be read."""
+WIDER = {"ml-objectives: Objectives": ("ml_endpoint", "model", "version", "source", "pipeline")}
+"""Tables with labels that an objective has only where it is grouped by them: seldom by all at once."""
 LEAST = {"timeseries": 6, "state-timeline": 12, "bargauge": 8, "table": 8}
 """Columns of the grid, of which there are 24: at 1280 pixels one is about 50 wide. Any other panel: 4."""
 
@@ -59,6 +67,56 @@ def test_a_table_of_many_columns_is_as_wide_as_the_page(name: str) -> None:
     for panel in panels(DASHBOARDS[name]):
         if panel["type"] == "table" and len(panel["transformations"][-1]["options"]["indexByName"]) > 6:
             assert panel["gridPos"]["w"] == COLUMNS, panel["title"]
+
+
+@pytest.mark.parametrize("name", DASHBOARDS)
+def test_all_columns_of_a_table_are_in_sight_at_1280_pixels(name: str) -> None:
+    for panel in panels(DASHBOARDS[name]):
+        if panel["type"] == "table":
+            columns = panel["gridPos"]["w"]
+            column = (PIXELS - _SIDES + _BETWEEN) / COLUMNS
+            within = columns * column - _BETWEEN - _FRAME
+            needs = widths(panel)
+            for seldom in WIDER.get(f"{name}: {panel['title']}", ()):
+                del needs[seldom]
+            assert sum(needs.values()) <= within, f"{panel['title']}: {needs}"
+
+
+def widths(panel: dict[str, Any]) -> dict[str, float]:
+    """Least width of each column that is shown, by the name under which overrides know it."""
+    options = panel["transformations"][-1]["options"]
+    shown = [options["renameByName"].get(n, n) if n.startswith("Value") else n for n in fields(panel)]
+    said = {
+        override["matcher"]["options"]: each["value"]
+        for override in panel["fieldConfig"]["overrides"]
+        for each in override["properties"]
+        if each["id"] == "custom.minWidth"
+    }
+    return {name: said[name] for name in shown}
+
+
+@pytest.mark.parametrize("name", DASHBOARDS)
+def test_rows_of_a_timeline_are_as_high_as_letters(name: str) -> None:
+    for panel in panels(DASHBOARDS[name]):
+        if panel["type"] == "state-timeline":
+            counts = [re.findall(r"(?:top|bottom)k\((\d+),", target["expr"])[-1] for target in panel["targets"]]
+            assert len(counts) == 1
+            assert int(counts[0]) <= (panel["gridPos"]["h"] * _UNIT - _BESIDE_ROWS) / _ROW, panel["title"]
+
+
+@pytest.mark.parametrize("name", DASHBOARDS)
+def test_labels_in_a_table_are_text_and_figures_have_units(name: str) -> None:
+    """A version of 20241101 would read "20.2 Mil" with any unit but this."""
+    for panel in panels(DASHBOARDS[name]):
+        if panel["type"] == "table":
+            assert panel["fieldConfig"]["defaults"]["unit"] == "string"
+            names = panel["transformations"][-1]["options"]["renameByName"]
+            figures = {to for of, to in names.items() if of.startswith("Value") and of in fields(panel)}
+            assert figures == {
+                override["matcher"]["options"]
+                for override in panel["fieldConfig"]["overrides"]
+                if "unit" in {each["id"] for each in override["properties"]}
+            }
 
 
 @pytest.mark.parametrize("name", DASHBOARDS)

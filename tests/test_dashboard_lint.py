@@ -15,7 +15,7 @@ from tests.support.grafana import panels, variable_queries, variables
 
 from ml_exporter.catalog import BY_NAME
 
-UNITS = {"Bps", "bytes", "d", "dateTimeFromNow", "none", "ops", "percentunit", "reqps", "s", "short"}
+UNITS = {"Bps", "bytes", "d", "dateTimeFromNow", "none", "ops", "percentunit", "reqps", "s", "short", "string"}
 """Of Grafana's own; any other is a suffix: prefix or suffix and a text."""
 LABELS = {"service": "ml_service", "endpoint": "ml_endpoint"}
 """Variable → its label, where that is named otherwise."""

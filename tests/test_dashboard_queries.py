@@ -115,11 +115,15 @@ def in_trouble(replica: str) -> list[dict[str, str]]:
 
 
 def firing() -> list[dict[str, str]]:
-    """A page and a ticket, since the tenth minute; what they are about is recorded, too."""
+    """A page and a ticket, since the tenth minute and since now; what they are about is recorded, too."""
     of = f'{ENDPOINT}, {PIPELINE.partition("ml_service")[0]}pipeline="fraud-train", model="fraud", slo="available"'
     alerts = [
-        {"series": f'{name}{{alertname="ML{severity}", severity="{severity}", {state}{of}}}', "values": "_x10 1x50"}
+        {
+            "series": f'{name}{{alertname="ML{severity}{since}", severity="{severity}", {state}{of}}}',
+            "values": f"_x{since} 1x{60 - since}",
+        }
         for severity in ("page", "ticket")
+        for since in (10, 30)
         for name, state in (("ALERTS", 'alertstate="firing", '), ("ALERTS_FOR_STATE", ""))
     ]
     names = json.loads(render.evaluate("alerts/lib/recorded_endpoints.libsonnet"))

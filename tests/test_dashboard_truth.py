@@ -283,6 +283,20 @@ def test_of_more_alerts_than_can_be_shown_those_that_fired_longest_are(tmp_path:
     says(tmp_path, long, given, {"{}": 9})
 
 
+def test_an_alert_is_marked_when_it_begins_and_not_as_long_as_it_fires(tmp_path: Path) -> None:
+    (note,) = [each for each in DASHBOARDS["ml-endpoints"]["annotations"]["list"] if each["name"] == "Alerts"]
+    expr = fill(note["expr"], {"service": ".*", "endpoint": ".*"})
+    labels = 'severity="page", ml_service="s", ml_endpoint="e", alertstate="firing"'
+    given = {f'ALERTS{{alertname="ML{since}", {labels}}}': f"_x{since} 1x{60 - since}" for since in (10, 29, 30)}
+    says(tmp_path, expr, given, {'{alertname="ML30", severity="page"}': 1})
+
+
+def test_latency_of_an_endpoint_without_a_good_probe_is_no_figure(tmp_path: Path) -> None:
+    of = 'ml_service="s", ml_endpoint="e", model="m", version=""'
+    given = {f'ml_endpoint_probe_duration_seconds_bucket{{{of}, le="{le}"}}': 0.0 for le in ("1", "+Inf")}
+    says(tmp_path, asked("ml-endpoints", "Latency of probes"), given, {})
+
+
 def test_an_empty_cell_does_not_say_what_an_empty_table_says() -> None:
     tables = [panel for dashboard in DASHBOARDS.values() for panel in panels(dashboard) if panel["type"] == "table"]
     assert len(tables) > 10

@@ -1,7 +1,11 @@
 // What all panels have: title, description, unit, what no data reads, thresholds, links, and the queries.
 local colour = import 'colours.libsonnet';
 
-local noData(about) = if std.objectHas(about, 'feed') then 'no data: ' + about.feed else 'no data';
+// A figure has no room for a sentence: Grafana would write it too small to be read.
+local isBrief(type) = type == 'stat';
+local noData(type, about) = if std.objectHas(about, 'feed') && !isBrief(type) then 'no data: ' + about.feed else 'no data';
+local described(type, about) =
+  about.description + (if std.objectHas(about, 'feed') && isBrief(type) then ' No data: ' + about.feed else '');
 
 local steps(list) = {
   mode: 'absolute',
@@ -11,14 +15,14 @@ local steps(list) = {
 local base(type, width, height, about) = {
   type: type,
   title: about.title,
-  description: about.description,
+  description: described(type, about),
   datasource: { type: 'prometheus', uid: '${datasource}' },
   gridPos: { w: width, h: height },
   links: std.get(about, 'more', []),
   fieldConfig: {
     defaults: {
       unit: about.unit,
-      noValue: noData(about),
+      noValue: noData(type, about),
       color: { mode: 'thresholds' },
       thresholds: steps(std.get(about, 'steps', [])),
       mappings: std.get(about, 'mappings', []),

@@ -9,7 +9,7 @@ function(config, pipelines, endpoints, models, by, each)
   // Now, and what is usual now.
   local beside(record, labels, of, matchers) = [
     { legend: legend(of, line.words), expr: q.of('max', labels, line.record, matchers) }
-    for line in [{ words: '', record: record }, { words: 'usual', record: recorded.usual(record) }]
+    for line in [{ words: 'now', record: record }, { words: 'usual', record: recorded.usual(record) }]
   ];
   local ofModel(record) = beside(record, e(config).MODEL, '{{ml_endpoint}} {{model}}', [endpoints, models]);
   local ofPipeline(record) = beside(record, by, each, [pipelines]);

@@ -14,13 +14,13 @@ function(config, pipelines, by, each)
       title: 'Time taken by runs',
       description: 'Time that the runs which ended within the last day took together, however they ended.',
       unit: 's',
-      queries: [{ legend: legend('busy'), expr: busy }],
+      queries: [{ legend: if each == '' then 'busy' else each, expr: busy }],
     },
     lastSteps: {
       title: 'Steps of the last run',
       description: 'How many steps (epochs, for most) the last success logged; "no data" where it logged by none.',
       unit: 'short',
-      queries: [{ legend: legend('steps'), expr: q.of('max', by, m.ml_run_last_steps, [pipelines]) }],
+      queries: [{ legend: if each == '' then 'steps' else each, expr: q.of('max', by, m.ml_run_last_steps, [pipelines]) }],
     },
     // A counter of money would count the whole past anew with every change of a price: time is counted, and priced here.
     costOfRuns: {

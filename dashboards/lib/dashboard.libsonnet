@@ -6,7 +6,10 @@ local colour = import 'colours.libsonnet';
 // For so many seconds an instant is told: none is missed, however long the time shown, and none is told at every step.
 local TOLD = 86400;
 
-local titled(name) = std.asciiUpper(name[0]) + std.substr(name, 1, std.length(name) - 1);
+// What Grafana writes before a variable.
+local titled(variable) =
+  local name = std.get({ slo: 'objective' }, variable, variable);
+  std.asciiUpper(name[0]) + std.substr(name, 1, std.length(name) - 1);
 
 local place(panels) =
   std.foldl(
@@ -143,8 +146,11 @@ local place(panels) =
   firing(chosen):: {
     name: 'Alerts',
     iconColor: colour.hurt,
-    expr: 'count by (alertname, severity) (ALERTS{alertname=~"ML.+", alertstate="firing", %s})' % chosen,
-    titleFormat: '{{alertname}}',
+    // When they began: all the time that they fire would colour every panel. What began between two steps, where a step is more
+    // than a minute (after a week), has no mark.
+    local firing = 'ALERTS{alertname=~"ML.+", alertstate="firing", %s}' % chosen,
+    expr: 'count by (alertname, severity) (%s unless %s offset 1m)' % [firing, firing],
+    titleFormat: '{{alertname}} began',
     tagKeys: 'severity',
     step: '60s',
   },

@@ -33,7 +33,8 @@ function(config, endpoints, models)
   local quantiles(histogram) = [
     {
       legend: '%s p%d' % [each, 100 * share],
-      expr: 'histogram_quantile(%s, %s)' % [t.number(share), counted('increase', histogram + '_bucket', '1h', ', le')],
+      // Of nothing it is not a number, which is no figure to be shown.
+      expr: 'histogram_quantile(%s, %s) >= 0' % [t.number(share), counted('increase', histogram + '_bucket', '1h', ', le')],
     }
     for share in [0.5, 0.99]
   ];

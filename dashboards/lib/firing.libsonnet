@@ -43,7 +43,6 @@ function(config, chosen)
     table(count, title):: panel.table(24, 8, {
       title: title,
       description: 'What fires, since when, and whose it is; of each severity the newest %d. Empty also when nothing is watched: see the state of the services.' % count,
-      unit: 'short',
       feed: 'nothing that is known of',
       keys: ['severity', 'alertname', 'ml_service', 'owner', 'source', 'pipeline', 'model', 'ml_endpoint', 'slo'],
       sort: ['Since', true],

@@ -4,6 +4,13 @@
 //   configure so that there is data
 local b = import 'base.libsonnet';
 
+// Pixels, as Grafana has them: of a unit of a panel's height with the space below it, of what a timeline has beside its rows
+// (title, axis, legend), and of a row that can be read.
+local UNIT = 38;
+local BESIDE = 90;
+local ROW = 18;
+// In a bar gauge of few bars the letters would be as large as the bars.
+local LETTERS = { titleSize: 12, valueSize: 14 };
 local lastOf = { calcs: ['lastNotNull'], fields: '', values: false };
 
 {
@@ -13,6 +20,9 @@ local lastOf = { calcs: ['lastNotNull'], fields: '', values: false };
     ranked:: { count: count, least: least, by: by },
     description: super.description + ' At most ' + count + ', the ' + (if least then 'lowest' else 'highest') + '.',
   },
+
+  // So many rows of a timeline of this height can be read.
+  rows(height):: std.floor((UNIT * height - BESIDE) / ROW),
 
   // [[value, text, colour], …] → what a number means, in words.
   meaning(list):: [{
@@ -48,6 +58,8 @@ local lastOf = { calcs: ['lastNotNull'], fields: '', values: false };
             fillOpacity: std.get(about, 'fill', 0),
             showPoints: 'auto',
             spanNulls: false,
+            // Where all is 0, else, Grafana draws an axis up to 10,000 %.
+            [if about.unit == 'percentunit' then 'axisSoftMax']: 0.01,
             stacking: { mode: if std.get(about, 'stacked', false) then 'normal' else 'none', group: 'A' },
             // A limit is a line, too, not only a colour.
             thresholdsStyle: { mode: if std.objectHas(about, 'steps') then 'dashed' else 'off' },
@@ -75,12 +87,12 @@ local lastOf = { calcs: ['lastNotNull'], fields: '', values: false };
 
   // A bar for each series, the largest first if the query says so.
   bars(width, height, about):: b.base('bargauge', width, height, about) + b.now(about, [about.query], { format: 'time_series' }) {
-    options: { displayMode: 'basic', orientation: 'horizontal', showUnfilled: true, reduceOptions: lastOf },
+    options: { displayMode: 'basic', text: LETTERS, orientation: 'horizontal', showUnfilled: true, reduceOptions: lastOf },
   },
 
   // How many in each bucket of a histogram, over the time that is shown.
   buckets(width, about):: b.base('bargauge', width, 8, about) + b.now(about, [about.query], { format: 'heatmap' }) {
-    options: { displayMode: 'basic', orientation: 'horizontal', showUnfilled: true, reduceOptions: lastOf },
+    options: { displayMode: 'basic', text: LETTERS, orientation: 'horizontal', showUnfilled: true, reduceOptions: lastOf },
   },
 
   table:: import 'table.libsonnet',

@@ -25,6 +25,8 @@ function(
 
   local labels(more) = if more == '' then by else by + ', ' + more;
   local legend(words) = std.stripChars(each + ' ' + words, ' ');
+  // Of a panel's only line: its title says what it is.
+  local alone(words) = if each == '' then words else each;
   // Replicas say the same: the largest of them is taken, before anything is added up.
   local one(metric, more='', matchers=[]) = q.of('max', labels(more), metric, [pipelines] + matchers);
   local succeeded = ['state="succeeded"'];
@@ -40,7 +42,8 @@ function(
   local quantiles(histogram) = [
     {
       legend: legend('p%d' % (100 * share)),
-      expr: 'histogram_quantile(%s, %s)' % [t.number(share), ofTheDay(histogram + '_bucket', 'le')],
+      // Of nothing it is not a number, which is no figure to be shown.
+      expr: 'histogram_quantile(%s, %s) >= 0' % [t.number(share), ofTheDay(histogram + '_bucket', 'le')],
     }
     for share in [0.5, 0.95]
   ];
@@ -76,7 +79,7 @@ function(
       description: 'Share of the runs of the last day that succeeded; cancelled ones are left out.',
       unit: 'percentunit',
       queries: [{
-        legend: legend('succeeded'),
+        legend: alone('succeeded'),
         expr: |||
           sum by (%(by)s) (%(succeeded)s)
           /
@@ -93,14 +96,14 @@ function(
       description: 'Runs that failed or timed out since the last success; the alert fires at %d.' % limits.failing_runs,
       unit: 'short',
       steps: [[colour.look, 1], [colour.hurt, limits.failing_runs]],
-      queries: [{ legend: legend('failures in a row'), expr: one(m.ml_pipeline_consecutive_failures) }],
+      queries: [{ legend: alone('failures in a row'), expr: one(m.ml_pipeline_consecutive_failures) }],
     },
     lastSuccess: {
       title: 'Last success',
       description: 'When the last run that succeeded ended.',
       unit: 'dateTimeFromNow',
       queries: [{
-        legend: legend('last success'),
+        legend: alone('last success'),
         expr: '1000 * ' + one(m.ml_run_last_finished_timestamp_seconds, matchers=succeeded),
       }],
     },
@@ -137,7 +140,7 @@ function(
       unit: 'percentunit',
       steps: [[colour.look, 0], [colour.fine, limits.fast_ratio], [colour.look, limits.slow_ratio]],
       queries: [{
-        legend: legend('duration'),
+        legend: alone('duration'),
         expr: '%s\n/\n%s' % [one(m.ml_run_last_duration_seconds), one(m.ml_run_typical_duration_seconds)],
       }],
     },
@@ -158,7 +161,7 @@ function(
       description: 'How long the oldest queued run has been waiting, up to the last poll.',
       unit: 's',
       steps: [[colour.hurt, limits.queued_too_long]],
-      queries: [{ legend: legend('queued'), expr: oldest('queued') }],
+      queries: [{ legend: alone('queued'), expr: oldest('queued') }],
     },
     oldestRunning: {
       title: 'Longest run now',
@@ -184,7 +187,7 @@ function(
       unit: 's',
       steps: [[colour.fine, 0], [colour.look, 1], [colour.hurt, limits.late_after]],
       queries: [{
-        legend: legend('late by'),
+        legend: alone('late by'),
         expr: q.late(by, [pipelines]),
       }],
     },
@@ -192,27 +195,27 @@ function(
       title: 'Last due',
       description: 'When the timetable last wanted a run; "no data" where there is none, or it is paused.',
       unit: 'dateTimeFromNow',
-      queries: [{ legend: legend('last due'), expr: '1000 * ' + one(m.ml_pipeline_last_due_timestamp_seconds) }],
+      queries: [{ legend: alone('last due'), expr: '1000 * ' + one(m.ml_pipeline_last_due_timestamp_seconds) }],
     },
     nextDue: {
       title: 'Next due',
       description: 'The next run by the timetable, else the next success by `every:`; "no data" where there is neither.',
       unit: 'dateTimeFromNow',
-      queries: [{ legend: legend('next due'), expr: '1000 * ' + one(m.ml_pipeline_next_due_timestamp_seconds) }],
+      queries: [{ legend: alone('next due'), expr: '1000 * ' + one(m.ml_pipeline_next_due_timestamp_seconds) }],
     },
     paused: {
       title: 'Paused',
       description: 'Whether somebody paused it in its scheduler; "no data" where that cannot be.',
       unit: 'short',
       mappings: panel.meaning([[0, 'no', colour.fine], [1, 'paused', colour.look]]),
-      queries: [{ legend: legend('paused'), expr: one(m.ml_pipeline_paused) }],
+      queries: [{ legend: alone('paused'), expr: one(m.ml_pipeline_paused) }],
     },
     knownSince: {
       title: 'Known since',
       description: 'When ml-exporter first saw it; what happened before is history and alerts nobody.',
       unit: 'dateTimeFromNow',
       queries: [{
-        legend: legend('known since'),
+        legend: alone('known since'),
         expr: '1000 * ' + q.of('min', by, m.ml_pipeline_first_seen_timestamp_seconds, [pipelines]),
       }],
     },
