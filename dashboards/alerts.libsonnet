@@ -4,6 +4,7 @@ local colour = import 'lib/colours.libsonnet';
 local d = import 'lib/dashboard.libsonnet';
 local firing = import 'lib/firing.libsonnet';
 local panel = import 'lib/panel.libsonnet';
+local state = import 'lib/state.libsonnet';
 
 function(config)
   local chosen = 'ml_service=~"$service", severity=~"$severity"';
@@ -34,6 +35,7 @@ function(config)
         sort: ['Times', true],
         links: [d.runbook(config)],
         linked: { ml_service: [d.to.service] },
+        mapped: { severity: panel.words(state.severities) },
         rows: { on: BY, expr: 'topk(200, %s)' % minutes },
         columns: [
           // What began before the time that is shown began not once in it.
@@ -49,6 +51,7 @@ function(config)
         style: 'bars',
         fill: 60,
         stacked: true,
+        coloured: state.severities,
         feed: 'nothing fires that is known of',
         queries: [{ legend: '{{severity}}', expr: 'count by (severity) (%s)' % now }],
       }),

@@ -27,7 +27,7 @@ function(config)
       d.variable('model', 'model', m.ml_endpoint_last_probe_timestamp_seconds + '{%s}' % chosen, several=true),
     ],
     links=d.siblings('ml-endpoints', ['service']),
-    annotations=[d.firing(chosen), d.moved('ml_service=~"$service"')],
+    annotations=[d.firing(chosen + ', ml_endpoint!=""'), d.moved('ml_service=~"$service"')],
     panels=[
       panel.table(24, 9, {
         title: 'Endpoints',
@@ -54,8 +54,24 @@ function(config)
       panel.lines(12, panel.top(s.probeLatency { exemplars: true } + probed)),
       panel.lines(12, panel.top(s.probeAge + probed)),
       panel.lines(8, panel.top(s.availability + probed, least=true)),
-      panel.bars(8, 8, panel.top(s.certificate { feed: 'endpoints without TLS show none' }, 10, least=true)),
-      panel.stat(8, panel.top(s.servedVersion { shows: 'name', height: 8, feed: 'set registered_model: of the endpoint' }, 10)),
+      panel.table(8, 8, {
+        title: s.certificate.title,
+        description: s.certificate.description + ' The first fifty.',
+        feed: 'endpoints without TLS show none',
+        keys: ['ml_endpoint'],
+        links: [d.to.endpoint],
+        sort: ['Valid for', false],
+        columns: [{ name: 'Valid for', unit: s.certificate.unit, steps: s.certificate.steps, expr: 'bottomk(50, %s)' % s.certificate.query.expr }],
+      }),
+      panel.table(8, 8, {
+        title: s.servedVersion.title,
+        description: s.servedVersion.description + ' The first hundred.',
+        feed: 'set registered_model: of the endpoint',
+        keys: ['ml_endpoint', 'model', 'version'],
+        links: [d.to.model],
+        sort: ['endpoint', false],
+        columns: [{ name: 'Serves', hidden: true, expr: 'topk(100, %s)' % s.servedVersion.query.expr }],
+      }),
 
       d.heading('From inside: what servers count'),
       panel.lines(12, panel.top(s.requests + native)),
@@ -83,6 +99,7 @@ function(config)
         description: 'Whether the list of models could be read where endpoints are found by it, and how many of it are wanted; the first hundred.',
         feed: 'set discover: of the endpoint',
         keys: ['ml_endpoint'],
+        links: [d.to.endpoint],
         sort: ['List', false],
         rows: { on: 'ml_endpoint', expr: 'bottomk(100, %s)' % s.listed.query.expr },
         columns: [

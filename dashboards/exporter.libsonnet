@@ -18,14 +18,14 @@ function(config)
     description='What watches: whether each source can be read, how old what is known of it is, and what reading it costs.',
     variables=[d.variable('source', 'source', m.ml_source_info, several=true)],
     links=d.siblings('ml-exporter'),
-    annotations=[d.firing(chosen)],
+    annotations=[d.firing(chosen + ', source!=""')],
     panels=[
       panel.stat(6, {
         title: 'Version',
         description: 'The version of ml-exporter that runs.',
         unit: 'short',
-        shows: 'name',
-        query: { legend: '{{version}}', expr: 'max by (version) (%s)' % m.ml_exporter_build_info },
+        shown: '/^version$/',
+        query: { expr: 'max by (version) (%s)' % m.ml_exporter_build_info },
       }),
       panel.stat(6, {
         title: 'Last reload',
@@ -68,10 +68,10 @@ function(config)
       panel.timeline(12, 8, panel.top(s.sourceUp { feed: 'list sources:' }, panel.rows(8), least=true)),
       panel.lines(12, line(
         'Polls that failed',
-        'Polls per second that failed, by reason.',
-        'ops',
+        'Polls that failed, by reason, as a rate per hour.',
+        'suffix:/h',
         '{{source}} {{reason}}',
-        'sum by (source, reason) (rate(%s{%s, outcome="failed"}[$__rate_interval]))' % [m.ml_source_polls_total, chosen],
+        '3600 * sum by (source, reason) (rate(%s{%s, outcome="failed"}[$__rate_interval])) > 0' % [m.ml_source_polls_total, chosen],
         { feed: 'none failed, or no exporter is scraped' }
       )),
       panel.lines(8, line(
@@ -88,7 +88,7 @@ function(config)
         'Within the last hour, because of the limit of a source.',
         'short',
         '{{source}} {{family}}',
-        'max by (source, family) (increase(%s{%s}[1h]))' % [m.ml_source_series_dropped_total, chosen],
+        'max by (source, family) (increase(%s{%s}[1h])) > 0' % [m.ml_source_series_dropped_total, chosen],
         { feed: 'none is left out, or no exporter is scraped' }
       )),
       panel.lines(12, line(

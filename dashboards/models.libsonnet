@@ -46,7 +46,7 @@ function(config)
       d.variable('model', 'model', m.ml_model_versions + '{ml_service=~"$service"}', several=true),
     ],
     links=d.siblings('ml-models', ['service']),
-    annotations=[d.moved(chosen), d.firing(chosen)],
+    annotations=[d.moved(chosen), d.firing(chosen + ', model!=""')],
     panels=[
       panel.table(24, 8, {
         title: 'Aliases',
@@ -87,7 +87,7 @@ function(config)
           { name: 'Value', unit: 'short', expr: figure },
           { name: 'Live value', unit: 'short', expr: ofLive },
           { name: 'Baseline', unit: 'short', expr: baseline },
-          { name: 'Worse than its baseline by', unit: 'percentunit', steps: state.worseSteps(config.alerting.thresholds), expr: worse },
+          { name: 'Worse by', unit: 'percentunit', steps: state.worseSteps(config.alerting.thresholds), expr: worse },
         ],
       } + claimed),
       panel.lines(12, panel.top({
@@ -102,8 +102,8 @@ function(config)
         unit: 'percentunit',
         steps: state.worseSteps(config.alerting.thresholds),
         queries: [{
-          legend: '{{source}}/{{model}} {{version}} {{metric}} {{dataset}}',
-          expr: 'max by (source, model, version, metric, dataset) (%s{%s})' % [recorded.liveDegradation, chosen],
+          legend: '{{source}}/{{model}} {{metric}} {{dataset}}',
+          expr: 'max by (source, model, metric, dataset) (%s{%s})' % [recorded.liveDegradation, chosen],
         }],
       }) + claimed),
       d.heading('Where they come from'),

@@ -17,7 +17,7 @@ function(config)
       d.variable('slo', 'slo', slo.objective + '{ml_service=~"$service"}', several=true),
     ],
     links=d.siblings('ml-objectives', ['service']),
-    annotations=[d.firing(chosen)],
+    annotations=[d.firing(chosen + ', slo!=""')],
     panels=[
       panel.table(24, 10, {
         title: 'Objectives',
@@ -32,15 +32,15 @@ function(config)
           { name: 'Budget left', unit: 'percentunit', steps: s.budget.steps, expr: s.budget.query.expr },
           { name: 'Promised', unit: 'percentunit', expr: s.promised.query.expr },
           { name: 'Bad', unit: 'percentunit', expr: s.bad.query.expr },
-          { name: 'Budget lasts', unit: 's', expr: s.lasts.query.expr },
+          { name: 'Budget lasts', unit: 's', mappings: s.lasts.mappings, expr: s.lasts.query.expr },
         ] + [
-          { name: 'Burn, ' + s.windowOf(tier), unit: 'suffix: ×', steps: s.burn.steps, expr: s.burnOver(tier) }
+          { name: 'Burn, ' + s.windowOf(tier), unit: 'suffix:×', steps: s.burn.steps, expr: s.burnOver(tier) }
           for tier in s.tiers
         ],
       }),
       d.heading('Over time'),
-      panel.lines(12, panel.top(s.budget { feed: 'write slos:' }, least=true)),
-      panel.lines(12, panel.top(s.burn { feed: 'write slos:' })),
+      panel.lines(12, panel.top(s.budget { min: -1, feed: 'write slos:' }, least=true)),
+      panel.lines(12, panel.top(s.burn { feed: 'write slos:' }, 12)),
       d.heading('What has spent it'),
       panel.lines(12, panel.top(s.spent { style: 'bars', fill: 60, stacked: true, feed: 'write slos:' })),
       panel.lines(12, panel.top(s.events { feed: 'write slos:' })),

@@ -25,8 +25,8 @@ function(config)
 
   local service(record, operation='max') = '%s by (ml_service) (%s{%s})' % [operation, record, chosen];
   local failures = q.of('max', q.PIPELINE, m.ml_pipeline_consecutive_failures, [chosen]);
-  // Of those that are late; of all, it would be asked for thousands.
-  local latest = q.select(overview.latePipeline, [chosen]);
+  // Of those that are late by more than what a poll and a run take; of all, it would be asked for thousands.
+  local latest = '%s > 60' % q.select(overview.latePipeline, [chosen]);
   local well = (import '../alerts/lib/endpoint_queries.libsonnet')(config).well([chosen]);
   local up = q.source(m.ml_source_up);
   local left = '%s{%s}' % [slo.budgetRemaining, chosen];
@@ -42,8 +42,8 @@ function(config)
     links=d.siblings('ml-overview', ['service']),
     // What is now, and how it came; a day of hundreds of services is much to read.
     from='now-6h',
-    // Pages only: tickets of hundreds of services would hide everything.
-    annotations=[d.moved(chosen), d.firing(chosen + ', severity="page"')],
+    // Pages only: tickets, and aliases, of hundreds of services would hide everything.
+    annotations=[d.firing(chosen + ', severity="page"')],
     panels=[
       f.pages,
       f.tickets,
@@ -76,7 +76,6 @@ function(config)
         links: [d.link('The exporter and its sources', 'ml-exporter')],
       }),
 
-      d.heading('Services'),
       panel.table(24, 10, {
         title: 'Services',
         description: 'The worst of each service: "unknown" means that something of it cannot be seen now; an empty cell, that nothing tells it.',
@@ -102,7 +101,7 @@ function(config)
           },
           {
             name: 'Burn rate',
-            unit: 'suffix: ×',
+            unit: 'suffix:×',
             steps: state.burnSteps,
             expr: 'max by (ml_service) (%s)' % objectives(config, chosen).burnOver('page_fast'),
             links: [d.to.objectives],
@@ -122,10 +121,10 @@ function(config)
       d.heading('Layers'),
     ] + layers(config, chosen, s) + [
       d.heading('What is wrong now'),
-      f.table(100, 'Alerts'),
-      panel.table(12, 8, {
+      f.table(100, 'Alerts', urgent=true),
+      panel.table(24, 8, {
         title: 'Pipelines in trouble',
-        description: 'Those that fail (failures in a row) or are late, the worst fifty of each, and when they last succeeded.',
+        description: 'Those that fail (failures in a row) or are late by more than a minute, the worst fifty of each, and when they last succeeded.',
         links: [d.to.pipeline],
         feed: 'none that is known of',
         keys: ['ml_service', 'source', 'pipeline'],
@@ -140,7 +139,7 @@ function(config)
           { name: 'Last success', unit: 'dateTimeFromNow', expr: s.lastSuccess.query.expr },
         ],
       }),
-      panel.table(12, 8, {
+      panel.table(10, 7, {
         title: 'Endpoints in trouble',
         description: 'Models whose last probe did not go well, since when; the fifty that fail longest.',
         links: [d.to.endpoint],
@@ -149,7 +148,7 @@ function(config)
         sort: ['Failing for', true],
         columns: [{ name: 'Failing for', unit: 's', steps: s.failingFor.steps, expr: 'topk(50, %s)' % s.failingFor.failing }],
       }),
-      panel.table(24, 6, {
+      panel.table(14, 7, {
         title: 'Models in trouble',
         description: 'Live versions that are worse than their baseline, by figure and data set, the fifty worst.',
         links: [d.to.model],

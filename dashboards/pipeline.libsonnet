@@ -58,7 +58,7 @@ function(config)
       panel.lines(12, s.duration),
       panel.lines(12, s.successAge),
       panel.buckets(12, {
-        title: 'Successes by duration (s)',
+        title: 'Successes by duration',
         description: 'Successes in the time shown, by upper bound of their duration in seconds.',
         unit: 'short',
         query: {
@@ -69,10 +69,10 @@ function(config)
       panel.lines(12, s.durations),
       panel.lines(12, s.runsUsual { feed: 'known after two weeks' }),
       panel.lines(12, s.runSecondsUsual { feed: 'known after two weeks' }),
-      panel.stat(8, s.lastFinished),
+      panel.stat(8, s.lastFinished { shows: 'value_and_name' }),
       panel.stat(4, s.lastDue),
       panel.stat(4, {
-        title: 'Runs since',
+        title: 'Running since',
         description: 'When the oldest run that runs now was started; "no data" when nothing runs.',
         unit: 'dateTimeFromNow',
         query: {

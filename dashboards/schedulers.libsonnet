@@ -16,7 +16,7 @@ function(config)
     description='Job schedulers: whether they are alive, what waits, what is free, what does not load, and what is late.',
     variables=[d.variable('source', 'source', m.ml_source_info, several=true)],
     links=d.siblings('ml-schedulers'),
-    annotations=[d.firing(sources)],
+    annotations=[d.firing(sources + ', source!=""')],
     panels=[
       panel.table(12, 6, {
         title: 'Schedulers',
@@ -34,7 +34,15 @@ function(config)
       }),
       panel.timeline(12, 6, panel.top(s.sourceUp + fed, panel.rows(6), least=true)),
       panel.lines(12, panel.top(s.heartbeatAge + fed)),
-      panel.bars(12, 8, panel.top(s.loadErrors + fed)),
+      panel.table(12, 8, {
+        title: s.loadErrors.title,
+        description: s.loadErrors.description + ' The first hundred.',
+        feed: 'all load, as far as is known',
+        keys: ['source', 'location'],
+        links: [d.to.source, d.out(config).source],
+        sort: ['Errors', true],
+        columns: [{ name: 'Errors', steps: s.loadErrors.steps, expr: 'topk(100, %s > 0)' % s.loadErrors.query.expr }],
+      }),
       d.heading('What waits, and for what'),
       panel.lines(12, panel.top(s.queueLength + fed)),
       panel.lines(12, panel.top(s.capacityUsed + fed)),

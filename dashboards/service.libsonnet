@@ -71,8 +71,8 @@ function(config)
         description: 'Whose it is, and how much depends on it: tier 1 is the most.',
         unit: 'short',
         feed: 'name it under services:',
-        query: { legend: '{{owner}}, tier {{tier}}', expr: 'max by (owner, tier) (%s{%s})' % [m.ml_service_info, chosen] },
-        shows: 'name',
+        query: { expr: 'max by (owner, tier) (%s{%s})' % [m.ml_service_info, chosen] },
+        shown: '/^(owner|tier)$/',
       }),
       panel.stat(4, {
         title: 'Last change',
@@ -113,7 +113,7 @@ function(config)
           { name: 'Last success', unit: 'dateTimeFromNow', expr: ofPipelines(s.lastSuccess.query.expr) },
           { name: 'Late by', unit: 's', steps: s.lateness.steps, expr: ofPipelines(s.lateness.query.expr) },
           { name: 'Failures', steps: s.consecutiveFailures.steps, expr: ofPipelines(s.consecutiveFailures.query.expr) },
-          { name: 'Of typical', unit: 'percentunit', steps: s.durationRatio.steps, expr: ofPipelines(s.durationRatio.query.expr) },
+          { name: 'vs typical', unit: 'percentunit', steps: s.durationRatio.steps, expr: ofPipelines(s.durationRatio.query.expr) },
         ],
       }),
       panel.table(24, 6, {
@@ -152,6 +152,7 @@ function(config)
         description: 'How the runs of each pipeline went; a gap or "unknown" is a time of which nothing is known.',
         unit: 'short',
         mappings: panel.meaning(state.words),
+        feed: 'name pipelines under services[].stages',
         queries: [{ legend: '{{source}}/{{pipeline}}', expr: pipelineState }],
       }, panel.rows(8))),
       panel.timeline(12, 8, panel.top({
@@ -182,7 +183,7 @@ function(config)
 
       d.heading('What fires, and what was promised'),
       f.table(100, 'Alerts'),
-      panel.lines(12, panel.top(o.budget { feed: 'write slos:' }, least=true)),
-      panel.lines(12, panel.top(o.burn { feed: 'write slos:' })),
+      panel.lines(12, panel.top(o.budget { min: -1, feed: 'write slos:' }, least=true)),
+      panel.lines(12, panel.top(o.burn { feed: 'write slos:' }, 12)),
     ]
   )

@@ -107,7 +107,7 @@ def in_trouble(replica: str) -> list[dict[str, str]]:
     for stage in ("features", "training"):
         of = f'{PIPELINE}="late-{stage}", {at}'
         due = (f"ml_pipeline_{which}_due_timestamp_seconds{{{of}}}" for which in ("unmet", "last"))
-        found += constant(1, *due, f'ml_pipeline_info{{{of}, stage="{stage}"}}')
+        found += constant(-100, *due) + constant(1, f'ml_pipeline_info{{{of}, stage="{stage}"}}')
         found += constant(3, f"ml_pipeline_consecutive_failures{{{of}}}")
         found += constant(1, f'ml_run_last_finished_timestamp_seconds{{{of}, state="failed"}}')
     polls = f'ml_source_polls_total{{source="tracking", outcome="failed", reason="timeout", {at}}}'

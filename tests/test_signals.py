@@ -23,7 +23,7 @@ OBJECTIVES = json.loads(
     render.evaluate("dashboards/lib/objective_signals.libsonnet", {"config": DEFAULTS, "chosen": '"slo=~\\"$slo\\""'})
 )
 GRAFANA = {**dict.fromkeys(("$service", "$source", "$pipeline", "$endpoint", "$model"), ".*"), "$__rate_interval": "5m"}
-UNITS = ("s", "d", "short", "percentunit", "dateTimeFromNow", "reqps", "suffix: /h", "suffix: /s", "suffix: ×")
+UNITS = ("s", "d", "short", "percentunit", "dateTimeFromNow", "reqps", "suffix:/h", "suffix:/s", "suffix:×")
 JOINED = {"ml_pipeline_info": "dashboards join it, to know the stage of a pipeline"}
 """Families of no signal, and why."""
 
@@ -56,7 +56,7 @@ def _filled(expr: str) -> str:
 
 @pytest.mark.parametrize(("name", "signal"), ALL)
 def test_a_signal_says_what_it_is_in_one_sentence_with_a_unit_and_legends(name: str, signal: dict[str, Any]) -> None:
-    assert set(signal) <= {"title", "description", "unit", "queries", "steps", "mappings"}
+    assert set(signal) <= {"title", "description", "unit", "queries", "steps", "mappings", "coloured"}
     assert re.fullmatch(r"[A-Z].*[^.]\.", signal["description"])
     assert ". " not in signal["description"]
     assert signal["unit"] in UNITS

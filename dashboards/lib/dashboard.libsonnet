@@ -148,8 +148,9 @@ local place(panels) =
     iconColor: colour.hurt,
     // When they began: all the time that they fire would colour every panel. What began between two steps, where a step is more
     // than a minute (after a week), has no mark.
-    local firing = 'ALERTS{alertname=~"ML.+", alertstate="firing", %s}' % chosen,
-    expr: 'count by (alertname, severity) (%s unless %s offset 1m)' % [firing, firing],
+    // Of each service: with the version of a model, say, an alert gets other labels, and has not begun.
+    local one(more) = 'max by (alertname, severity, ml_service) (ALERTS{alertname=~"ML.+", alertstate="firing", %s}%s)' % [chosen, more],
+    expr: 'count by (alertname, severity) (%s unless %s)' % [one(''), one(' offset 1m')],
     titleFormat: '{{alertname}} began',
     tagKeys: 'severity',
     step: '60s',

@@ -47,10 +47,11 @@ function(config, endpoints, models)
     probes: {
       title: 'Probes',
       description: 'Probes that ended, by outcome, as a rate per hour.',
-      unit: 'suffix: /h',
+      unit: 'suffix:/h',
       queries: [{
         legend: each + ' {{outcome}}',
-        expr: '3600 * ' + counted('rate', m.ml_endpoint_probes_total, '$__rate_interval', ', outcome'),
+        // Most outcomes never come.
+        expr: '3600 * %s > 0' % counted('rate', m.ml_endpoint_probes_total, '$__rate_interval', ', outcome'),
       }],
     },
     availability: {
@@ -108,7 +109,7 @@ function(config, endpoints, models)
     probeTokens: {
       title: 'Tokens of probes',
       description: 'Tokens that were generated for canaries, as a rate per hour.',
-      unit: 'suffix: /h',
+      unit: 'suffix:/h',
       queries: [{
         legend: each,
         expr: '3600 * ' + counted('rate', m.ml_endpoint_output_tokens_total, '$__rate_interval'),
@@ -231,7 +232,7 @@ function(config, endpoints, models)
     tokens: {
       title: 'Tokens',
       description: 'Tokens per second that were read and written, as the server counts them.',
-      unit: 'suffix: /s',
+      unit: 'suffix:/s',
       queries: [
         { legend: each + ' in', expr: inside(native.tokensInput, 'sum') },
         { legend: each + ' out', expr: inside(native.tokensOutput, 'sum') },

@@ -4,6 +4,7 @@ local recorded = import '../../alerts/lib/recorded.libsonnet';
 local colour = import 'colours.libsonnet';
 local d = import 'dashboard.libsonnet';
 local panel = import 'panel.libsonnet';
+local state = import 'state.libsonnet';
 
 //   chosen: which services, and maybe severities, as matchers
 function(config, chosen)
@@ -39,19 +40,21 @@ function(config, chosen)
     // In milliseconds: of what needs somebody, what has fired longest.
     oldest:: '1000 * min by (ml_service) (\n%s\n)' % since(', severity=~"page|ticket"'),
 
-    // Each with its owner; a click on what it names leads there.
-    table(count, title):: panel.table(24, 8, {
+    // Each with its owner; a click on what it names leads there. urgent: pages, then tickets; else all, the newest first
+    table(count, title, urgent=false):: panel.table(24, 10, {
       title: title,
-      description: 'What fires, since when, and whose it is; of each severity the newest %d. Empty also when nothing is watched: see the state of the services.' % count,
+      description: (if urgent then 'Pages and tickets that fire' else 'What fires') + ', since when, and whose it is; of each severity the newest %d. Empty also when nothing is watched: see the state of the services.' % count,
       feed: 'nothing that is known of',
       keys: ['severity', 'alertname', 'ml_service', 'owner', 'source', 'pipeline', 'model', 'ml_endpoint', 'slo'],
-      sort: ['Since', true],
+      // By the alphabet.
+      sort: if urgent then ['severity', false] else ['Since', true],
       links: [d.to.service],
       linked: d.linkedAlert(config),
+      mapped: { severity: panel.words(state.severities) },
       columns: [{
         name: 'Since',
         unit: 'dateTimeFromNow',
-        expr: 'topk by (severity) (%d, 1000 * (\n%s))' % [count, d.owned('min by (%s) (\n%s\n)' % [ALERT, since()])],
+        expr: 'topk by (severity) (%d, 1000 * (\n%s))' % [count, d.owned('min by (%s) (\n%s\n)' % [ALERT, since(if urgent then ', severity=~"page|ticket"' else '')])],
       }],
     }),
   }

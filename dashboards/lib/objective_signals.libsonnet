@@ -2,6 +2,8 @@
 local slo = import '../../alerts/lib/recorded_slos.libsonnet';
 local t = import '../../alerts/lib/text.libsonnet';
 local windows = import '../../alerts/slos/windows.libsonnet';
+local colour = import 'colours.libsonnet';
+local panel = import 'panel.libsonnet';
 local state = import 'state.libsonnet';
 
 //   chosen: which objectives, as matchers
@@ -53,12 +55,13 @@ function(config, chosen)
       title: 'Budget lasts',
       description: 'How long the rest of the budget lasts at the pace of the last day; "no data" where it burns not at all.',
       unit: 's',
+      mappings: panel.meaning([[0, 'spent', colour.hurt]]),
       queries: [{ legend: each, expr: 'max without (slo_window) (%s)' % of(slo.exhaustedIn) }],
     },
     burn: {
       title: 'Burn rate by window',
       description: 'How many times as fast as allowed the budget burns, by window; an alert wants a long and a short one of them.',
-      unit: 'suffix: ×',
+      unit: 'suffix:×',
       steps: state.burnSteps,
       queries: [{ legend: each + ' {{window}}', expr: 'max without (slo_window) (%s)' % std.join('\nor\n', [burning(tier) for tier in windows.names]) }],
     },

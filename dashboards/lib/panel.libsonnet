@@ -9,11 +9,18 @@ local b = import 'base.libsonnet';
 local UNIT = 38;
 local BESIDE = 90;
 local ROW = 18;
-// In a bar gauge of few bars the letters would be as large as the bars.
+// In a bar gauge of few bars the letters would be as large as these.
 local LETTERS = { titleSize: 12, valueSize: 14 };
 local lastOf = { calcs: ['lastNotNull'], fields: '', values: false };
 
 {
+  // { text: colour } → texts that have a colour.
+  words(colours):: [{
+    type: 'value',
+    local names = std.objectFields(colours),
+    options: { [names[index]]: { text: names[index], color: colours[names[index]], index: index } for index in std.range(0, std.length(names) - 1) },
+  }],
+
   // What a page of many shows: of each query the largest, or the least; a large installation has thousands.
   // Over time that is ranked by the most or the least that each was; by: 'sum' of what is 1 or absent ranks by how long it was.
   top(about, count=30, least=false, by=if least then 'min' else 'max'):: about {
@@ -45,10 +52,15 @@ local lastOf = { calcs: ['lastNotNull'], fields: '', values: false };
     },
   },
 
-  // Lines over time. style: line (default) or bars; fill: opacity in %; stacked
+  // Lines over time. style: line (default) or bars; fill: opacity in %; stacked; coloured: { end of a legend: colour }, where what a
+  // line is says whether it is good
   lines(width, about)::
+    local coloured = std.get(about, 'coloured', {});
+    local all = std.get(about, 'steps', []);
+    // The lowest of all is no limit, but where a colour begins.
+    local limits = if all != [] && all[0][1] <= 0 then all[1:] else all;
     local exemplars = if std.get(about, 'exemplars', false) then { exemplar: true } else {};
-    b.base('timeseries', width, 8, about) + b.overTime(about, exemplars) {
+    b.base('timeseries', width, 8, about { steps: limits }) + b.overTime(about, exemplars) {
       fieldConfig+: {
         defaults+: {
           color: { mode: 'palette-classic' },
@@ -62,9 +74,13 @@ local lastOf = { calcs: ['lastNotNull'], fields: '', values: false };
             [if about.unit == 'percentunit' then 'axisSoftMax']: 0.01,
             stacking: { mode: if std.get(about, 'stacked', false) then 'normal' else 'none', group: 'A' },
             // A limit is a line, too, not only a colour.
-            thresholdsStyle: { mode: if std.objectHas(about, 'steps') then 'dashed' else 'off' },
+            thresholdsStyle: { mode: if limits != [] then 'dashed' else 'off' },
           },
         },
+        overrides+: [
+          { matcher: { id: 'byRegexp', options: '/(^| )' + name + '$/' }, properties: [{ id: 'color', value: { mode: 'fixed', fixedColor: coloured[name] } }] }
+          for name in std.objectFields(coloured)
+        ],
       },
       options: {
         legend: { displayMode: 'list', placement: 'bottom', showLegend: true },
@@ -85,13 +101,9 @@ local lastOf = { calcs: ['lastNotNull'], fields: '', values: false };
     },
   },
 
-  // A bar for each series, the largest first if the query says so.
-  bars(width, height, about):: b.base('bargauge', width, height, about) + b.now(about, [about.query], { format: 'time_series' }) {
-    options: { displayMode: 'basic', text: LETTERS, orientation: 'horizontal', showUnfilled: true, reduceOptions: lastOf },
-  },
-
   // How many in each bucket of a histogram, over the time that is shown.
   buckets(width, about):: b.base('bargauge', width, 8, about) + b.now(about, [about.query], { format: 'heatmap' }) {
+    fieldConfig+: { defaults+: { decimals: 0 } },
     options: { displayMode: 'basic', text: LETTERS, orientation: 'horizontal', showUnfilled: true, reduceOptions: lastOf },
   },
 

@@ -10,6 +10,7 @@ local cost = import 'cost_signals.libsonnet';
 local endpoint = import 'endpoint_signals.libsonnet';
 local panel = import 'panel.libsonnet';
 local scheduler = import 'scheduler_signals.libsonnet';
+local state = import 'state.libsonnet';
 
 function(
   config,
@@ -62,7 +63,8 @@ function(
     runsFinished: {
       title: 'Runs finished',
       description: 'Runs that ended, by how, as a rate per hour.',
-      unit: 'suffix: /h',
+      unit: 'suffix:/h',
+      coloured: state.ends,
       queries: [{
         legend: legend('{{state}}'),
         expr: '3600 * ' + together('state', 'rate(%s[$__rate_interval])' % q.select(m.ml_runs_finished_total, [pipelines])),

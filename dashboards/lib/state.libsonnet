@@ -20,6 +20,10 @@ local colour = import 'colours.libsonnet';
     [3, 'page', colour.hurt],
   ],
 
+  // How a run ended, and how much an alert matters.
+  ends: { succeeded: colour.fine, failed: colour.hurt, timed_out: colour.look, cancelled: colour.neutral },
+  severities: { page: colour.hurt, ticket: colour.look, info: colour.note },
+
   // How fast a budget burns: from 1 on it ends before its window does, from the factor of the slower page on it pages.
   burnSteps: [[colour.fine, 0], [colour.look, 1], [colour.hurt, windows.of(windows.madeFor).page_slow.factor]],
 

@@ -18,6 +18,7 @@ EXCEPTIONS = {
     "ml-endpoints: Certificate: A": "no endpoint of the demo speaks TLS",
     "ml-endpoints: Version served: A": "no protocol of the demo's endpoints tells which version answers",
     "ml-endpoints: Size of batches: A": "neither MLflow nor vLLM tells of batches",
+    "ml-exporter: Series of sources left out: A": "no source of the demo has too many series",
     "ml-endpoints: Requests, and the usual number: B": "what is usual is known after two weeks",
     "ml-endpoints: Mean latency, and the usual one: B": "what is usual is known after two weeks",
     "ml-pipeline: Runs, and the usual number: B": "what is usual is known after two weeks",
