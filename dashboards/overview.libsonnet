@@ -43,7 +43,7 @@ function(config)
     // What is now, and how it came; a day of hundreds of services is much to read.
     from='now-6h',
     // Pages only: tickets, and aliases, of hundreds of services would hide everything.
-    annotations=[d.firing(chosen + ', severity="page"')],
+    annotations=[d.firing(chosen + ', severity="page"', every=2)],
     panels=[
       f.pages,
       f.tickets,

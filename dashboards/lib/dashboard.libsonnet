@@ -143,17 +143,18 @@ local place(panels) =
     tagKeys: 'model,alias',
   },
 
-  firing(chosen):: {
+  // every: minutes between two looks, of which each reads every alert twice
+  firing(chosen, every=1):: {
     name: 'Alerts',
     iconColor: colour.hurt,
-    // When they began: all the time that they fire would colour every panel. What began between two steps, where a step is more
-    // than a minute (after a week), has no mark.
+    // When they began: all the time that they fire would colour every panel. Where so much is shown (a week) that Grafana looks
+    // less often, what began in between has no mark.
     // Of each service: with the version of a model, say, an alert gets other labels, and has not begun.
     local one(more) = 'max by (alertname, severity, ml_service) (ALERTS{alertname=~"ML.+", alertstate="firing", %s}%s)' % [chosen, more],
-    expr: 'count by (alertname, severity) (%s unless %s)' % [one(''), one(' offset 1m')],
+    expr: 'count by (alertname, severity) (%s unless %s)' % [one(''), one(' offset %dm' % every)],
     titleFormat: '{{alertname}} began',
     tagKeys: 'severity',
-    step: '60s',
+    step: '%ds' % (60 * every),
   },
 
   // The time that a figure tells, not the times at which it is told.
