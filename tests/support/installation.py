@@ -137,9 +137,17 @@ class Installation:
             yield Series(name, round(chance(name), 3) * (0.001 if key in ("bad", "slow") else 1.0), 0.0)
 
     def _alerts(self) -> Iterator[Series]:
-        for n in range(round(self.pipelines * self.firing)):
-            labels = {key: self.pipeline(n)[key] for key in ("source", "ml_service", "pipeline")}
-            labels |= {"alertname": "MLPipelineFailing", "severity": ("page", "ticket", "info")[n % 3]}
+        """Of many pipelines, and one each of the other things that alerts name."""
+        failing = map(self.pipeline, range(round(self.pipelines * self.firing)))
+        about: list[tuple[str, tuple[str, ...], dict[str, str]]] = [
+            *(("MLPipelineFailing", ("source", "ml_service", "pipeline"), labels) for labels in failing),
+            ("MLModelQualityDegraded", ("source", "ml_service", "model"), self.pipeline(0)),
+            ("MLEndpointDown", ("ml_service", "ml_endpoint"), self.endpoint(0)),
+            ("MLObjectiveBurning", ("ml_service", "slo"), {"ml_service": "service-0", "slo": "service-0-good"}),
+        ]
+        for n, (name, keys, of) in enumerate(about):
+            labels = {key: of[key] for key in keys}
+            labels |= {"alertname": name, "severity": ("page", "ticket", "info")[n % 3]}
             yield Series(named("ALERTS", {**labels, "alertstate": "firing"}), 1.0, 0.0)
             yield Series(named("ALERTS_FOR_STATE", labels), -3600.0 + _BEGAN, 1.0)
 

@@ -121,12 +121,17 @@ def test_what_is_said_of_a_column_finds_it(made: dict[str, tuple[Asked, list[Fie
 
 
 def test_links_name_fields_that_are_there(made: dict[str, tuple[Asked, list[Field]]]) -> None:
+    """Those of columns that are there: which labels alerts have depends on what fires."""
     for where, (each, table) in made.items():
         if not any(map(_rows, each.frames)):
             continue
-        links = json.dumps(each.panel["fieldConfig"])
-        wanted = set(re.findall(r"__data\.fields\.(\w+)", links))
-        assert wanted <= {field["name"] for field in table}, where
+        said = each.panel["fieldConfig"]
+        there = {field["name"] for field in table}
+        columns = there | {field["shown"] for field in table}
+        shown = [over for over in said["overrides"] if over["matcher"]["options"] in columns]
+        for place in (said["defaults"], *shown):
+            wanted = set(re.findall(r"__data\.fields\.(\w+)", json.dumps(place)))
+            assert wanted <= there, f"{where}: {place.get('matcher', 'every column')}"
 
 
 def test_most_tables_have_lines(asked: dict[str, Asked]) -> None:
