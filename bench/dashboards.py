@@ -34,8 +34,8 @@ _BY_POINTS = {300: 300}
 """Seconds between points of a day, as Grafana rounds them, by the points that a panel wants at most."""
 _STEP = 120
 """The same of a panel that takes half of a screen 1,920 wide and says nothing."""
-_NOTED = 60
-"""The same of annotations."""
+_NOTED = "60s"
+"""The same of annotations that say nothing."""
 _SLOWEST = 12
 _MOVED = 1_795_000_000.0
 _SELDOM = ("ml:pipelines", "ml:endpoint_models", "ml:service_requests")
@@ -146,8 +146,10 @@ def _asked(board: Mapping[str, Any], values: Mapping[str, str]) -> Iterator[Meas
         one = {**board, "panels": [panel], "annotations": {"list": []}}
         step = _BY_POINTS.get(panel.get("maxDataPoints", 0), _STEP)
         yield from (Measured(query, step) for query in queries(one, {**values, **_grafana(step)}))
-    noted = queries({**board, "panels": []}, {**values, **_grafana(_NOTED)})
-    yield from (Measured(query, _NOTED) for query in noted)
+    for note in board["annotations"]["list"]:
+        one = {**board, "panels": [], "annotations": {"list": [note]}}
+        step = int(note.get("step", _NOTED).removesuffix("s"))
+        yield from (Measured(query, step) for query in queries(one, {**values, **_grafana(step)}))
 
 
 def _grafana(step: int) -> dict[str, str]:
