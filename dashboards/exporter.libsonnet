@@ -18,23 +18,25 @@ function(config)
     description='What watches: whether each source can be read, how old what is known of it is, and what reading it costs.',
     variables=[d.variable('source', 'source', m.ml_source_info, several=true)],
     links=d.siblings('ml-exporter'),
-    annotations=[d.firing(chosen + ', source!=""')],
+    // Its own, and those of sources.
+    annotations=[d.firing('ml_service="ml-exporter"')],
     panels=[
-      panel.stat(6, {
+      panel.table(8, 4, {
         title: 'Version',
-        description: 'The version of ml-exporter that runs.',
-        unit: 'short',
-        shown: '/^version$/',
-        query: { expr: 'max by (version) (%s)' % m.ml_exporter_build_info },
+        description: 'The versions of ml-exporter that run, and how many of each.',
+        feed: 'no exporter is scraped',
+        keys: ['version'],
+        sort: ['Run', true],
+        columns: [{ name: 'Run', expr: 'count by (version) (%s)' % m.ml_exporter_build_info }],
       }),
-      panel.stat(6, {
+      panel.stat(5, {
         title: 'Last reload',
         description: 'Whether the configuration that was read last was accepted.',
         unit: 'short',
         mappings: panel.meaning([[0, 'refused', colour.hurt], [1, 'accepted', colour.fine]]),
         query: { expr: 'min(%s)' % m.ml_exporter_config_last_reload_successful },
       }),
-      panel.stat(6, {
+      panel.stat(5, {
         title: 'Configuration since',
         description: 'When a configuration was last accepted.',
         unit: 'dateTimeFromNow',

@@ -21,7 +21,8 @@ function(config)
   local s = signals(config, chosen, 'source=~".+"', endpoints=chosen, models='model=~".*"');
   local f = firing(config, chosen);
   local hurts = impact(config);
-  local owners = 'max by (ml_service, owner, tier) (%s{%s})' % [m.ml_service_info, chosen];
+  // One: while a change of it is rolled out there may be two.
+  local owners = 'topk by (ml_service) (1, max by (ml_service, owner, tier) (%s{%s}))' % [m.ml_service_info, chosen];
 
   local service(record, operation='max') = '%s by (ml_service) (%s{%s})' % [operation, record, chosen];
   local failures = q.of('max', q.PIPELINE, m.ml_pipeline_consecutive_failures, [chosen]);

@@ -16,7 +16,7 @@ function(config)
     description='Job schedulers: whether they are alive, what waits, what is free, what does not load, and what is late.',
     variables=[d.variable('source', 'source', m.ml_source_info, several=true)],
     links=d.siblings('ml-schedulers'),
-    annotations=[d.firing(sources + ', source!=""')],
+    annotations=[d.firing(sources + ', source!="", ml_service="ml-exporter"')],
     panels=[
       panel.table(12, 6, {
         title: 'Schedulers',
@@ -37,11 +37,11 @@ function(config)
       panel.table(12, 8, {
         title: s.loadErrors.title,
         description: s.loadErrors.description + ' The first hundred.',
-        feed: 'all load, as far as is known',
+        feed: 'no scheduler that tells is read',
         keys: ['source', 'location'],
         links: [d.to.source, d.out(config).source],
         sort: ['Errors', true],
-        columns: [{ name: 'Errors', steps: s.loadErrors.steps, expr: 'topk(100, %s > 0)' % s.loadErrors.query.expr }],
+        columns: [{ name: 'Errors', steps: s.loadErrors.steps, expr: 'topk(100, %s)' % s.loadErrors.query.expr }],
       }),
       d.heading('What waits, and for what'),
       panel.lines(12, panel.top(s.queueLength + fed)),

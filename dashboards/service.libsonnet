@@ -71,7 +71,7 @@ function(config)
         description: 'Whose it is, and how much depends on it: tier 1 is the most.',
         unit: 'short',
         feed: 'name it under services:',
-        query: { expr: 'max by (owner, tier) (%s{%s})' % [m.ml_service_info, chosen] },
+        query: { expr: 'topk(1, max by (owner, tier) (%s{%s}))' % [m.ml_service_info, chosen] },
         shown: '/^(owner|tier)$/',
       }),
       panel.stat(4, {
@@ -183,7 +183,7 @@ function(config)
 
       d.heading('What fires, and what was promised'),
       f.table(100, 'Alerts'),
-      panel.lines(12, panel.top(o.budget { min: -1, feed: 'write slos:' }, least=true)),
+      panel.lines(12, panel.top(o.budgetOverTime { feed: 'write slos:' }, least=true)),
       panel.lines(12, panel.top(o.burn { feed: 'write slos:' }, 12)),
     ]
   )

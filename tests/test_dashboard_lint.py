@@ -115,11 +115,15 @@ def test_a_matcher_of_a_variable_is_of_its_label_and_takes_several_where_several
     asked += [(note["expr"], known) for note in dashboard["annotations"]["list"]]
     asked += [(query, known) for query in variable_queries(dashboard)]
     for expr, several in asked:
-        matchers = re.findall(r'(\w+)\s*(=~|!~|!=|=)\s*"\$\{?(\w+)\}?"', expr)
-        assert len(matchers) == len(re.findall(r"\$\{?[A-Za-z]", expr)), f"a variable that is no whole matcher: {expr}"
-        for label, operator, variable in matchers:
+        quoted = re.findall(r'(\w+)\s*(=~|!~|!=|=)\s*"\$(\w+)"', expr)
+        patterns = re.findall(r"(\w+)\s*(=~)\s*`\$\{(\w+):regex\}`", expr)
+        asking = len(re.findall(r"\$\{?[A-Za-z]", expr))
+        assert len(quoted) + len(patterns) == asking, f"a variable that is no whole matcher: {expr}"
+        for label, operator, variable in quoted:
             assert label == LABELS.get(variable, variable), expr
             assert operator == ("=~" if several[variable] else "="), expr
+        for label, _, variable in patterns:
+            assert label == LABELS.get(variable, variable), expr
 
 
 @pytest.mark.parametrize("name", DASHBOARDS)
@@ -128,7 +132,7 @@ def test_counters_are_read_as_rates_before_anything_else(name: str) -> None:
         for metric, _ in metric_selectors(expr):
             family = BY_NAME.get(metric) or BY_NAME.get(metric.removesuffix("_bucket"))
             if family and (family.type == "counter" or metric != family.name):
-                bare = re.sub(rf"\b(?:rate|irate|increase)\(\s*{metric}(?:\{{[^}}]*\}})?\[", "", expr)
+                bare = re.sub(rf"\b(?:rate|irate|increase)\(\s*{metric}(?:\{{(?:[^}}`]|`[^`]*`)*\}})?\[", "", expr)
                 assert not re.search(rf"\b{metric}\b", bare), f"{place}: {metric}"
 
 

@@ -27,6 +27,7 @@ ONE = {"service": "fraud", "source": "tracking", "pipeline": "fraud-train", "end
 """Of the series of the test."""
 ITSELF = "each replica does it by itself"
 ADDED_UP = {
+    "ml-exporter: Version: A": "how many run of each version",
     "ml-exporter: Polls that failed: A": ITSELF,
     "ml-exporter: Requests: A": ITSELF,
     "ml-exporter: Bytes received: A": ITSELF,
@@ -116,7 +117,8 @@ def in_trouble(replica: str) -> list[dict[str, str]]:
 
 def firing() -> list[dict[str, str]]:
     """A page and a ticket, since the tenth minute and since now; what they are about is recorded, too."""
-    of = f'{ENDPOINT}, {PIPELINE.partition("ml_service")[0]}pipeline="fraud-train", model="fraud", slo="available"'
+    source = 'source="tracking"'
+    fraud = f'{ENDPOINT}, {source}, pipeline="fraud-train", model="fraud", slo="available"'
     alerts = [
         {
             "series": f'{name}{{alertname="ML{severity}{since}", severity="{severity}", {state}{of}}}',
@@ -124,6 +126,7 @@ def firing() -> list[dict[str, str]]:
         }
         for severity in ("page", "ticket")
         for since in (10, 30)
+        for of in (fraud, f'ml_service="ml-exporter", {source}')
         for name, state in (("ALERTS", 'alertstate="firing", '), ("ALERTS_FOR_STATE", ""))
     ]
     names = json.loads(render.evaluate("alerts/lib/recorded_endpoints.libsonnet"))

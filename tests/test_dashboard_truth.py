@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 from tests.support.dashboards import DASHBOARDS, targets
-from tests.support.grafana import fill, panels, variables
+from tests.support.grafana import fill, panels, single, variables
 from tests.support.programs import program
 
 from ml_exporter import config, render
@@ -181,6 +181,21 @@ def test_an_endpoint_is_in_trouble_from_its_first_failed_probe_on(tmp_path: Path
     says(tmp_path, asked("ml-overview", "Endpoints in trouble"), given, {labels: 0})
 
 
+# Names
+
+
+@pytest.mark.parametrize("name", ["Anna's test", "team/a.b+c (2)", "half $ price", "back\\slash"])
+def test_a_pipeline_may_have_any_name(name: str, tmp_path: Path) -> None:
+    (expr,) = [t["expr"] for panel, t in targets(DASHBOARDS["ml-pipeline"]) if panel["title"] == "Failures in a row"]
+    written = name.replace("\\", "\\\\")
+    given = {
+        f'ml_pipeline_consecutive_failures{{source="a", ml_service="s", pipeline="{each}"}}': failures
+        for each, failures in ((written, 3.0), ("another", 5.0))
+    }
+    answer = {f'{{source="a", pipeline="{written}"}}': 3.0}
+    says(tmp_path, fill(expr, single("source", "a") | single("pipeline", name)), given, answer)
+
+
 # Models and objectives
 
 
@@ -233,6 +248,28 @@ def test_objectives_over_a_short_time_burn_too(uid: str, title: str, letter: str
     says(tmp_path, fill(expr, {"service": ".*", "slo": ".*"}), given | left, answer)
 
 
+def test_groups_of_an_objective_can_be_told_apart_whatever_they_are_grouped_by() -> None:
+    slo = {"name": "o", "service": "s", "sli": {"ratio": BAD_OF_ALL}, "objective": 99, "group_by": ["region", "stage"]}
+    files = render.generate(config.from_data({"services": [{"name": "s", "owner": "x"}], "slos": [slo]}))
+    dashboard = json.loads(files["grafana/dashboards/ml-objectives.json"])
+    for panel, target in targets(dashboard):
+        if panel["type"] == "table":
+            options = panel["transformations"][1]["options"]
+            assert {"region", "stage"} <= options["indexByName"].keys() - options["excludeByName"].keys()
+            assert "pipeline, region, stage)" in target["expr"]
+        else:
+            assert "{{region}} {{stage}}" in target["legendFormat"], panel["title"]
+
+
+def test_what_is_overspent_by_much_stays_in_sight(tmp_path: Path) -> None:
+    labels = '{slo="o", ml_service="s"}'
+    given = {'slo:error_budget_remaining:ratio{slo="o", ml_service="s", slo_window="30d"}': -3.0}
+    says(tmp_path, asked("ml-objectives", "Budget left, over time"), given, {labels: -1})
+    assert [
+        panel["title"] for panel in panels(DASHBOARDS["ml-objectives"]) if "min" in panel["fieldConfig"]["defaults"]
+    ] == []
+
+
 # What watches
 
 
@@ -283,12 +320,50 @@ def test_of_more_alerts_than_can_be_shown_those_that_fired_longest_are(tmp_path:
     says(tmp_path, long, given, {"{}": 9})
 
 
-def test_an_alert_is_marked_when_it_begins_and_not_as_long_as_it_fires(tmp_path: Path) -> None:
-    (note,) = [each for each in DASHBOARDS["ml-endpoints"]["annotations"]["list"] if each["name"] == "Alerts"]
-    expr = fill(note["expr"], {"service": ".*", "endpoint": ".*"})
+def marked(uid: str, every: str) -> str:
+    """What marks alerts in the graphs of a page, with everything chosen, where Grafana looks so often."""
+    (note,) = [each for each in DASHBOARDS[uid]["annotations"]["list"] if each["name"] == "Alerts"]
+    return fill(note["expr"], dict.fromkeys(ONE, ".*") | {"__interval": every})
+
+
+@pytest.mark.parametrize(("every", "began"), [("1m", (30,)), ("15m", (16, 29, 30))])
+def test_an_alert_is_marked_when_it_begins_and_not_as_long_as_it_fires(
+    every: str, began: tuple[int, ...], tmp_path: Path
+) -> None:
+    """However seldom Grafana looks: the longer the time shown, the more seldom."""
     labels = 'severity="page", ml_service="s", ml_endpoint="e", alertstate="firing"'
-    given = {f'ALERTS{{alertname="ML{since}", {labels}}}': f"_x{since} 1x{60 - since}" for since in (10, 29, 30)}
-    says(tmp_path, expr, given, {'{alertname="ML30", severity="page"}': 1})
+    given = {f'ALERTS{{alertname="ML{since}", {labels}}}': f"_x{since} 1x{60 - since}" for since in (10, 16, 29, 30)}
+    answer = {f'{{alertname="ML{since}", severity="page"}}': 1.0 for since in began}
+    says(tmp_path, marked("ml-endpoints", every), given, answer)
+
+
+def test_an_alert_is_marked_beside_another_of_its_kind_and_not_for_another_version(tmp_path: Path) -> None:
+    labels = 'alertname="MLX", severity="page", alertstate="firing", ml_service="unassigned", source="a"'
+    given = {
+        f'ALERTS{{{labels}, pipeline="{pipeline}", version="{version}"}}': values
+        for pipeline, version, values in (
+            ("fails for long", "1", "1x60"),
+            ("began", "1", "_x30 1x30"),
+            ("got another", "1", "1x29 _"),
+            ("got another", "2", "_x30 1x30"),
+        )
+    }
+    says(tmp_path, marked("ml-pipelines", "1m"), given, {'{alertname="MLX", severity="page"}': 1})
+
+
+@pytest.mark.parametrize(("uid", "marks"), [("ml-exporter", 2), ("ml-schedulers", 1)])
+def test_the_alerts_of_sources_and_of_the_exporter_are_marked_where_they_lead(
+    uid: str, marks: int, tmp_path: Path
+) -> None:
+    given = {
+        f'ALERTS{{alertname="MLX", severity="page", alertstate="firing", {labels}}}': "_x30 1x30"
+        for labels in (
+            'ml_service="ml-exporter", instance="e"',
+            'ml_service="ml-exporter", source="a"',
+            'ml_service="s", source="a", pipeline="p"',
+        )
+    }
+    says(tmp_path, marked(uid, "1m"), given, {'{alertname="MLX", severity="page"}': float(marks)})
 
 
 def test_latency_of_an_endpoint_without_a_good_probe_is_no_figure(tmp_path: Path) -> None:

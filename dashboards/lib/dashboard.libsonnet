@@ -143,15 +143,15 @@ local place(panels) =
     tagKeys: 'model,alias',
   },
 
-  // every: minutes between two looks, of which each reads every alert twice
+  // every: minutes between two looks at least; each look reads every alert twice
   firing(chosen, every=1):: {
     name: 'Alerts',
     iconColor: colour.hurt,
-    // When they began: all the time that they fire would colour every panel. Where so much is shown (a week) that Grafana looks
-    // less often, what began in between has no mark.
-    // Of each service: with the version of a model, say, an alert gets other labels, and has not begun.
-    local one(more) = 'max by (alertname, severity, ml_service) (ALERTS{alertname=~"ML.+", alertstate="firing", %s}%s)' % [chosen, more],
-    expr: 'count by (alertname, severity) (%s unless %s)' % [one(''), one(' offset %dm' % every)],
+    // When they began: all the time that they fire would colour every panel. Grafana looks as often as the time shown lets it, `step`
+    // is but the least: what has ended before it looks again has no mark.
+    // With another version, owner or tier an alert has other labels, and has not begun.
+    local one(more) = 'max without (version, owner, tier) (ALERTS{alertname=~"ML.+", alertstate="firing", %s}%s)' % [chosen, more],
+    expr: 'count by (alertname, severity) (%s unless %s)' % [one(''), one(' offset $__interval')],
     titleFormat: '{{alertname}} began',
     tagKeys: 'severity',
     step: '%ds' % (60 * every),

@@ -15,7 +15,11 @@ function(config, chosen)
   // Of an hour, by the slices of time that are recorded: a gap adds nothing. A second less, or it would be a slice too many.
   local summed(series) = t.number(windows.slice) + ' * sum_over_time(' + series + '[3599s])';
   // An objective may be grouped: what it is grouped by is said behind its name.
-  local each = '{{slo}} {{ml_endpoint}} {{model}} {{version}} {{source}} {{pipeline}}';
+  local groups = ['ml_endpoint', 'model', 'version', 'source', 'pipeline'];
+  local grouped = std.set(std.flattenArrays([each.group_by for each in config.slos]));
+  local labels = ['ml_service', 'slo'] + groups + std.setDiff(grouped, std.set(['ml_service', 'slo'] + groups));
+  local each = std.join(' ', ['{{%s}}' % label for label in labels[1:]]);
+  local left = 'max without (slo_window) (%s)' % of(slo.budgetRemaining);
   local burning(tier) = std.join('\nor\n', [
     of(slo.burnRate, ', slo_window="%s", window="%s"' % [each.period, each.window])
     for each in long(tier)
@@ -28,7 +32,12 @@ function(config, chosen)
       description: 'Share of the error budget that is left: 1 is untouched, below 0 it is overspent.',
       unit: 'percentunit',
       steps: state.budgetSteps,
-      queries: [{ legend: each, expr: 'max without (slo_window) (%s)' % of(slo.budgetRemaining) }],
+      queries: [{ legend: each, expr: left }],
+    },
+    budgetOverTime: self.budget {
+      title: 'Budget left, over time',
+      description: 'Share of the error budget that is left; what is overspent by more than all of it is drawn at -100 %, else the others would be one line.',
+      queries: [{ legend: each, expr: 'clamp_min(%s, -1)' % left }],
     },
     promised: {
       title: 'Promised',
@@ -78,6 +87,8 @@ function(config, chosen)
       queries: [{ legend: each, expr: summed(of(slo.total)) }],
     },
   }) + {
+    labels:: labels,
+    grouped:: grouped,
     tiers:: windows.names,
     windowOf(tier):: std.join(' or ', std.set([each.window for each in long(tier)])),
     burnOver(tier):: 'max without (slo_window, window) (%s)' % burning(tier),

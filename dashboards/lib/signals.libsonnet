@@ -64,7 +64,8 @@ function(
       title: 'Runs finished',
       description: 'Runs that ended, by how, as a rate per hour.',
       unit: 'suffix:/h',
-      coloured: state.ends,
+      // Of one thing only: of several, each would have the same colours.
+      [if each == '' then 'coloured']: state.ends,
       queries: [{
         legend: legend('{{state}}'),
         expr: '3600 * ' + together('state', 'rate(%s[$__rate_interval])' % q.select(m.ml_runs_finished_total, [pipelines])),

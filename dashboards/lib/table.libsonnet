@@ -1,7 +1,7 @@
 // A row for each set of labels, a column for each query. Labels of an answer that are no keys are left out.
 // about.columns: [{ expr, name, unit?, mappings?, steps?, links?, hidden? }], hidden: asked for its labels only;
 // about.keys: the labels shown, in order; about.names: label → what stands above it; about.links: of each key;
-// about.linked: label → links of its own;
+// about.grouped: keys that only the configuration knows; about.linked: label → links of its own;
 // about.mapped: label → what to show in the place of its values; about.sort: [column, descending];
 // about.rows: { expr, on }: which rows there are, where a column alone would bring too many
 local b = import 'base.libsonnet';
@@ -60,8 +60,9 @@ function(width, height, about)
   ) + (if isSorted(column.name) then ARROW else 0);
   local inColour = { id: 'custom.cellOptions', value: { type: 'color-text' } };
   // Else the first one takes what is left.
-  local shares = std.length([label for label in about.keys if LABELS[label] == SHARED]) > 0;
-  local isFixed(label) = LABELS[label] != SHARED && (shares || label != about.keys[0]);
+  local ofLabel(label) = if std.member(std.get(about, 'grouped', []), label) then std.get(LABELS, label, SHARED) else LABELS[label];
+  local shares = std.length([label for label in about.keys if ofLabel(label) == SHARED]) > 0;
+  local isFixed(label) = ofLabel(label) != SHARED && (shares || label != about.keys[0]);
   local linked = std.get(about, 'linked', {});
   local mapped = std.get(about, 'mapped', {});
   assert std.setDiff(std.objectFields(linked + mapped), std.set(about.keys)) == [] : about.title + ': links of labels that are no keys';

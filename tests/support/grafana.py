@@ -14,7 +14,7 @@ Choice: TypeAlias = Literal["one", "several", "all"]
 CHOICES: tuple[Choice, ...] = ("one", "several", "all")
 GLOBALS = {"__rate_interval": "1m", "__range": "1h", "__interval": "30s"}
 _LABEL_VALUES = re.compile(r"label_values\((?P<selector>.+), (?P<label>\w+)\)", re.DOTALL)
-_USED = re.compile(r"\$(?:\{(?P<braced>[A-Za-z_]\w*)(?::\w+)?\}|(?P<plain>[A-Za-z_]\w*))")
+_USED = re.compile(r"\$(?:\{(?P<braced>[A-Za-z_]\w*)(?P<format>:\w+)?\}|(?P<plain>[A-Za-z_]\w*))")
 _SPECIAL = re.compile(r"[\\^$.*+?()\[\]{}|/]")
 
 
@@ -79,7 +79,7 @@ def chosen(dashboard: Mapping[str, Any], server: Prometheus, choice: Choice) -> 
         if variable.get("multi"):
             filled[name] = _joined(values[: 2 if choice == "several" else 1])
         else:
-            filled[name] = values[0].replace("\\", "\\\\").replace('"', '\\"')
+            filled |= single(name, values[0])
     for name in {panel["repeat"] for panel in panels(dashboard) if "repeat" in panel}:
         filled[_each(name)] = _joined(_values(variables(dashboard)[name], server, filled)[:1])
     return filled
@@ -92,26 +92,39 @@ def fillings(dashboard: Mapping[str, Any], server: Prometheus, choice: Choice) -
     leaves nothing to be asked.
     """
     found: list[dict[str, str]] = [{}]
-    for name, variable in variables(dashboard).items():
+    for variable in variables(dashboard).values():
         if variable["type"] != "datasource":
-            found = [before | {name: text} for before in found for text in _texts(variable, server, before, choice)]
+            found = [before | more for before in found for more in _fillings(variable, server, before, choice)]
     for name in {panel["repeat"] for panel in panels(dashboard) if "repeat" in panel}:
         variable = variables(dashboard)[name]
         found = [f | {_each(name): _joined([value])} for f in found for value in _values(variable, server, f)]
     return found
 
 
-def _texts(variable: Mapping[str, Any], server: Prometheus, filled: Mapping[str, str], choice: Choice) -> Iterator[str]:
+def _fillings(
+    variable: Mapping[str, Any], server: Prometheus, filled: Mapping[str, str], choice: Choice
+) -> Iterator[dict[str, str]]:
+    name = variable["name"]
     if choice == "all" and variable.get("includeAll"):
-        yield variable["allValue"]
+        yield {name: variable["allValue"]}
         return
     values = _values(variable, server, filled)
     if not variable.get("multi"):
-        yield from (value.replace("\\", "\\\\").replace('"', '\\"') for value in values)
+        yield from (single(name, value) for value in values)
     elif choice == "several":
-        yield from [_joined(values)] if values else []
+        yield from [{name: _joined(values)}] if values else []
     else:
-        yield from (_joined([value]) for value in values)
+        yield from ({name: _joined([value])} for value in values)
+
+
+def single(name: str, value: str) -> dict[str, str]:
+    """What Grafana writes for a variable of which one value may be chosen: as it is used alone, and as `${name:regex}`.
+
+    Alone, the Prometheus data source escapes what it should not: an apostrophe gets two backslashes
+    (prometheusRegularEscape in its escaping.ts).
+    """
+    alone = value.replace("\\", "\\\\").replace("'", "\\\\'")
+    return {name: alone, f"{name}:regex": _SPECIAL.sub(r"\\\g<0>", value)}
 
 
 def _each(name: str) -> str:
@@ -135,7 +148,13 @@ def _joined(values: Sequence[str]) -> str:
 
 def fill(text: str, values: Mapping[str, str]) -> str:
     """With all variables replaced. Raises `KeyError` for one that is not there."""
-    return _USED.sub(lambda used: {**GLOBALS, **values}[used["braced"] or used["plain"]], text)
+    known = {**GLOBALS, **values}
+
+    def value(used: re.Match[str]) -> str:
+        name = used["braced"] or used["plain"]
+        return known.get(f"{name}{used['format'] or ''}", known[name])
+
+    return _USED.sub(value, text)
 
 
 def queries(dashboard: Mapping[str, Any], values: Mapping[str, str]) -> Iterator[Query]:

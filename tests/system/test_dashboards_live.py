@@ -35,7 +35,8 @@ WRONG = "answers-wrong"
 
 
 class Troubled(Stack):
-    """The demo, and an endpoint that is wrong from the start: else no page fires before a champion has got so bad."""
+    """The demo, an endpoint that is wrong from the start, and a source that is not there: else no page fires before a
+    champion has got so bad, and no alert of a source does."""
 
     def template(self) -> str:
         config = yaml.safe_load(super().template())
@@ -45,6 +46,8 @@ class Troubled(Stack):
         config["endpoints"].append({**endpoints["assistant"], "name": WRONG, "canary": canary})
         services["support-assistant"]["stages"]["inference"].append({"endpoint": WRONG})
         correct = {"endpoint_correctness": {"endpoint": WRONG}}
+        config["sources"].append({"name": "not-there", "kind": "mlflow", "url": "http://127.0.0.1:1"})
+        config["alerting"].setdefault("thresholds", {})["source_down_for"] = "10s"
         config["slos"].append({"name": WRONG, "service": "support-assistant", "sli": correct, "objective": 95})
         return yaml.safe_dump(config)
 
