@@ -21,8 +21,7 @@ function(config)
   local s = signals(config, chosen, 'source=~".+"', endpoints=chosen, models='model=~".*"');
   local f = firing(config, chosen);
   local hurts = impact(config);
-  // One: while a change of it is rolled out there may be two.
-  local owners = 'topk by (ml_service) (1, max by (ml_service, owner, tier) (%s{%s}))' % [m.ml_service_info, chosen];
+  local owners = d.owners(chosen);
 
   local service(record, operation='max') = '%s by (ml_service) (%s{%s})' % [operation, record, chosen];
   local failures = q.of('max', q.PIPELINE, m.ml_pipeline_consecutive_failures, [chosen]);

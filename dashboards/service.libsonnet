@@ -71,7 +71,7 @@ function(config)
         description: 'Whose it is, and how much depends on it: tier 1 is the most.',
         unit: 'short',
         feed: 'name it under services:',
-        query: { expr: 'topk(1, max by (owner, tier) (%s{%s}))' % [m.ml_service_info, chosen] },
+        query: { expr: d.owners(chosen) },
         shown: '/^(owner|tier)$/',
       }),
       panel.stat(4, {

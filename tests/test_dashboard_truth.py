@@ -196,6 +196,31 @@ def test_a_pipeline_may_have_any_name(name: str, tmp_path: Path) -> None:
     says(tmp_path, fill(expr, single("source", "a") | single("pipeline", name)), given, answer)
 
 
+# Services and schedulers
+
+
+@pytest.mark.parametrize(("uid", "title", "letter"), [("ml-overview", "Services", "J"), ("ml-service", "Owner", "A")])
+def test_two_owners_while_a_change_is_rolled_out_are_one_line(
+    uid: str, title: str, letter: str, tmp_path: Path
+) -> None:
+    given = {f'ml_service_info{{ml_service="s", owner="{owner}", tier="1"}}': 1.0 for owner in ("new", "old")}
+    says(tmp_path, f"count({asked(uid, title, letter)})", given, {"{}": 1})
+
+
+def test_a_scheduler_that_loads_everything_is_told_from_one_of_which_nothing_is_known(tmp_path: Path) -> None:
+    labels = '{source="a", location="dags"}'
+    expr = asked("ml-schedulers", "Definitions that do not load")
+    says(tmp_path, expr, {f"ml_scheduler_load_errors{labels}": 0.0}, {labels: 0})
+
+
+@pytest.mark.parametrize(("uid", "lines"), [("ml-pipeline", 1), ("ml-schedulers", 2)])
+def test_how_a_run_ended_has_a_colour_only_where_all_are_of_one_thing(uid: str, lines: int) -> None:
+    (panel,) = [panel for panel in panels(DASHBOARDS[uid]) if panel["title"] == "Runs finished"]
+    (target,) = panel["targets"]
+    assert target["legendFormat"].count("{{") == lines
+    assert bool(panel["fieldConfig"]["overrides"]) == (lines == 1)
+
+
 # Models and objectives
 
 
@@ -351,19 +376,19 @@ def test_an_alert_is_marked_beside_another_of_its_kind_and_not_for_another_versi
     says(tmp_path, marked("ml-pipelines", "1m"), given, {'{alertname="MLX", severity="page"}': 1})
 
 
-@pytest.mark.parametrize(("uid", "marks"), [("ml-exporter", 2), ("ml-schedulers", 1)])
+@pytest.mark.parametrize(("uid", "of"), [("ml-exporter", ("Exporter", "Source")), ("ml-schedulers", ("Source",))])
 def test_the_alerts_of_sources_and_of_the_exporter_are_marked_where_they_lead(
-    uid: str, marks: int, tmp_path: Path
+    uid: str, of: tuple[str, ...], tmp_path: Path
 ) -> None:
     given = {
-        f'ALERTS{{alertname="MLX", severity="page", alertstate="firing", {labels}}}': "_x30 1x30"
-        for labels in (
-            'ml_service="ml-exporter", instance="e"',
-            'ml_service="ml-exporter", source="a"',
-            'ml_service="s", source="a", pipeline="p"',
+        f'ALERTS{{alertname="ML{name}", severity="page", alertstate="firing", {labels}}}': "_x30 1x30"
+        for name, labels in (
+            ("Exporter", 'ml_service="ml-exporter", instance="e"'),
+            ("Source", 'ml_service="ml-exporter", source="a"'),
+            ("Pipeline", 'ml_service="s", source="a", pipeline="p"'),
         )
     }
-    says(tmp_path, marked(uid, "1m"), given, {'{alertname="MLX", severity="page"}': float(marks)})
+    says(tmp_path, marked(uid, "1m"), given, {f'{{alertname="ML{name}", severity="page"}}': 1.0 for name in of})
 
 
 def test_latency_of_an_endpoint_without_a_good_probe_is_no_figure(tmp_path: Path) -> None:

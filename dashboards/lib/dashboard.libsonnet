@@ -123,15 +123,18 @@ local place(panels) =
     slo: [$.to.objective],
   },
 
-  // With the owner of its service, where the configuration names one. One: while a change of it is rolled out there may be two,
-  // and a match of two is an error.
+  // Whose each service is, and how much depends on it. One: while a change of it is rolled out there may be two, which would be two
+  // lines of a table, and an error in a match.
+  owners(chosen=''):: 'topk by (ml_service) (1, max by (ml_service, owner, tier) (%s{%s}))' % [m.ml_service_info, chosen],
+
+  // With the owner of its service, where the configuration names one.
   owned(expr):: |||
     (%(expr)s)
     * on (ml_service) group_left (owner)
-    topk by (ml_service) (1, max by (ml_service, owner) (%(services)s))
+    %(owners)s
     or
     ((%(expr)s) unless on (ml_service) %(services)s)
-  ||| % { expr: std.rstripChars(expr, '\n'), services: m.ml_service_info },
+  ||| % { expr: std.rstripChars(expr, '\n'), owners: $.owners(), services: m.ml_service_info },
 
   // Annotations: the newest hundred, for a large installation has thousands
   moved(chosen):: {

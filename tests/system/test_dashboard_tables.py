@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -130,8 +130,20 @@ def test_links_name_fields_that_are_there(made: dict[str, tuple[Asked, list[Fiel
         columns = there | {field["shown"] for field in table}
         shown = [over for over in said["overrides"] if over["matcher"]["options"] in columns]
         for place in (said["defaults"], *shown):
-            wanted = set(re.findall(r"__data\.fields\.(\w+)", json.dumps(place)))
-            assert wanted <= there, f"{where}: {place.get('matcher', 'every column')}"
+            assert _of_links(place) <= there, f"{where}: {place.get('matcher', 'every column')}"
+
+
+def test_whatever_an_alert_is_about_its_column_and_its_link_are_there(
+    made: dict[str, tuple[Asked, list[Field]]],
+) -> None:
+    """The installation has an alert of each thing."""
+    each, table = made["ml-alerts: Firing now"]
+    assert _of_links(each.panel["fieldConfig"]) <= {field["name"] for field in table}
+
+
+def _of_links(said: Mapping[str, Any]) -> set[str]:
+    """The fields that links name."""
+    return set(re.findall(r"__data\.fields\.(\w+)", json.dumps(said)))
 
 
 def test_most_tables_have_lines(asked: dict[str, Asked]) -> None:

@@ -45,9 +45,9 @@ class Troubled(Stack):
         canary = {**endpoints["assistant"]["canary"], "expect": [{"matches": "what it never says"}]}
         config["endpoints"].append({**endpoints["assistant"], "name": WRONG, "canary": canary})
         services["support-assistant"]["stages"]["inference"].append({"endpoint": WRONG})
-        correct = {"endpoint_correctness": {"endpoint": WRONG}}
         config["sources"].append({"name": "not-there", "kind": "mlflow", "url": "http://127.0.0.1:1"})
-        config["alerting"].setdefault("thresholds", {})["source_down_for"] = "10s"
+        config["alerting"]["thresholds"]["source_down_for"] = "10s"
+        correct = {"endpoint_correctness": {"endpoint": WRONG}}
         config["slos"].append({"name": WRONG, "service": "support-assistant", "sli": correct, "objective": 95})
         return yaml.safe_dump(config)
 
