@@ -11,15 +11,18 @@ from typing import Any
 
 import pytest
 from tests.support import debian, grafana_tables, installed
-from tests.support.grafana import Prometheus, chosen, panels, queries
+from tests.support.grafana import Prometheus, Query, chosen, panels, queries
 from tests.support.grafana_tables import Field, Frame
 from tests.support.installation import Installation
+from tests.support.programs import wait_until
 
 pytestmark = pytest.mark.system
 
 SMALL = Installation(services=3, pipelines=12, endpoints=6)
 VERSIONS = ("9.5.21", "13.2.3")
 """The oldest Grafana that is supported, and the newest there is of it on npm."""
+
+BY_MINUTE = Query("alerts by the minute", "count_over_time(ALERTS[1h:1m])", instant=True)
 
 EMPTY = {"ml-overview: Endpoints in trouble", "ml-overview: Models in trouble", "ml-pipeline: Versions trained here"}
 """Tables that this installation has nothing for."""
@@ -37,6 +40,8 @@ class Asked:
 def asked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Asked]]:
     files = installed.rendered(SMALL)
     with installed.running(SMALL, files, tmp_path_factory.mktemp("tables"), scraped=2) as server:
+        # How often alerts fired is looked at by the minute: one must have begun since.
+        wait_until(lambda: bool(server.ask(BY_MINUTE, time.time())), 90.0, "alerts of a whole minute", every=1.0)
         yield {
             f"{dashboard['uid']}: {panel['title']}": Asked(panel, _answers(dashboard, panel, server))
             for dashboard in installed.dashboards(files)
